@@ -1,0 +1,1 @@
+//! Ids: a prefix and a UUIDv7 in 32 hexadecimal digits.

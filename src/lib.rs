@@ -1,0 +1,4 @@
+//! Mixvideo sells and runs media templates: a photo in, a video out.
+
+pub mod domain;
+pub mod runtime;

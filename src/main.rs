@@ -1,0 +1,2 @@
+//! Mixvideo.
+fn main() {}
