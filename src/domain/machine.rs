@@ -250,6 +250,11 @@ impl Failure {
     }
 }
 
+/// An invariant that does not hold: a sentence for the operator who will find the message set aside.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Broken(pub String);
+
 /// A kind of actor as a pure state machine.
 pub trait Machine: Send + Sync + 'static {
     /// The durable name of the kind: first half of every address, never changed.
@@ -265,12 +270,16 @@ pub trait Machine: Send + Sync + 'static {
 
     /// Decides about `message`. `state` is `None` before the birth; only a message for which [`Machine::is_birth`]
     /// holds arrives then. Must not panic on any input; the engine survives it if it does.
+    ///
+    /// # Errors
+    /// [`Broken`] when an invariant does not hold, so that no decision would be right. The engine tries again a few
+    /// times and then sets the message aside for a person; the actor's other messages go on.
     fn apply(
         &self,
         state: Option<&Self::State>,
         message: Self::Message,
         moment: Moment,
-    ) -> Decision<Self::State, Self::Effect>;
+    ) -> Result<Decision<Self::State, Self::Effect>, Broken>;
 
     /// Whether the message may arrive at an actor that does not exist yet and makes it.
     fn is_birth(message: &Self::Message) -> bool;

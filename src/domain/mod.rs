@@ -5,5 +5,6 @@
 
 pub mod ids;
 pub mod machine;
+pub mod workflow;
 
-pub use machine::{Address, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Verdict};
+pub use machine::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Verdict};

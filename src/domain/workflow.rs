@@ -1,0 +1,48 @@
+//! Workflow definitions: which steps a task takes, in which order, and what each may cost.
+
+use serde::{Deserialize, Serialize};
+
+/// What a step can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Activity {
+    /// Nothing; it shows that the engine runs.
+    Noop,
+    /// Takes the customer's picture: decodes it within limits and keeps an upright working copy.
+    Picture,
+    /// Makes a video of a picture.
+    Render,
+    /// Makes a picture of a picture, locally.
+    Image,
+    /// Publishes a step's file as the task's result.
+    Store,
+}
+
+impl Activity {
+    /// The lane in which it waits for its turn: what decodes or encodes shares the machine's cores, the rest is cheap.
+    #[must_use]
+    pub const fn lane(self) -> &'static str {
+        match self {
+            Self::Noop | Self::Store => "local",
+            Self::Picture | Self::Render | Self::Image => "media",
+        }
+    }
+}
+
+/// An order to run a step, as it stands in the outbox: the input of its activity.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepCall {
+    /// The task's id.
+    pub task: String,
+    /// The step's name in its workflow.
+    pub step: String,
+    /// Which attempt this is, from 1.
+    pub attempt: u32,
+    /// What to do.
+    pub activity: Activity,
+    /// How long it may take before it is stopped and counts as failed.
+    pub timeout_ms: u64,
+    /// The step's settings, placeholders filled in.
+    pub with: serde_json::Map<String, serde_json::Value>,
+}
