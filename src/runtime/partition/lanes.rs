@@ -1,0 +1,138 @@
+//! How much of each lane is read ahead, and which messages are in hand.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::sync::Arc;
+
+use super::{Command, Limits};
+use crate::runtime::journal::{DECIDE, Envelope, MessageId};
+
+/// A hasher without a random seed: a simulation must run the same way twice.
+pub type Fixed = BuildHasherDefault<DefaultHasher>;
+
+/// One lane of the mailbox.
+#[derive(Debug)]
+struct Lane {
+    /// Messages in hand at most.
+    ahead: usize,
+    /// Messages in hand.
+    held: usize,
+    /// A read is under way.
+    reading: bool,
+    /// The mailbox may hold more.
+    ringing: bool,
+    /// The outbox holds what the mailbox had no room for.
+    overflowing: bool,
+}
+
+/// All lanes, and everything read and not yet settled.
+#[derive(Debug)]
+pub struct Lanes {
+    lanes: Vec<(Arc<str>, Lane)>,
+    held: HashMap<MessageId, Held, Fixed>,
+}
+
+/// A message in hand.
+#[derive(Debug)]
+struct Held {
+    lane: usize,
+    /// The activity it orders, while it runs.
+    running: Option<Envelope>,
+}
+
+impl Lanes {
+    pub fn new(limits: &Limits) -> Self {
+        let lane = |ahead| Lane { ahead, held: 0, reading: false, ringing: false, overflowing: false };
+        let lanes = std::iter::once((DECIDE.into(), lane(limits.decide_ahead)))
+            .chain(limits.lanes.iter().map(|(name, ahead)| (name.clone(), lane(*ahead))))
+            .collect();
+        Self { lanes, held: HashMap::default() }
+    }
+
+    pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.lanes.iter().map(|(name, _)| name)
+    }
+
+    fn index(&self, name: &str) -> Option<usize> {
+        self.lanes.iter().position(|(known, _)| &**known == name)
+    }
+
+    /// Every lane may hold something new.
+    pub fn ring(&mut self) {
+        for (_, lane) in &mut self.lanes {
+            lane.ringing = true;
+        }
+    }
+
+    /// Reads for every lane that may hold something and has room for a worthwhile number of messages.
+    pub fn reads(&mut self) -> Vec<Command> {
+        let mut reads = Vec::new();
+        for (name, lane) in &mut self.lanes {
+            let room = lane.ahead.saturating_sub(lane.held);
+            // A quarter of the room at least: one message at a time would be a read per message.
+            if lane.ringing && !lane.reading && room > 0 && room >= lane.ahead / 4 {
+                lane.reading = true;
+                lane.ringing = false;
+                reads.push(Command::Read { lane: name.clone(), max: room });
+            }
+        }
+        reads
+    }
+
+    /// A read ended. Answers whether the outbox has more for this lane that the mailbox has room for now.
+    pub fn read(&mut self, name: &str, drained: bool) -> bool {
+        let Some(index) = self.index(name) else { return false };
+        let lane = &mut self.lanes[index].1;
+        lane.reading = false;
+        lane.ringing |= !drained;
+        drained && std::mem::take(&mut lane.overflowing)
+    }
+
+    pub fn overflowed(&mut self, name: &str) {
+        if let Some(index) = self.index(name) {
+            self.lanes[index].1.overflowing = true;
+        }
+    }
+
+    /// Takes a message in hand; false when it is already there or its lane is not known.
+    pub fn hold(&mut self, envelope: &Envelope) -> bool {
+        if self.held.contains_key(&envelope.id) {
+            return false;
+        }
+        let Some(lane) = self.index(&envelope.lane) else { return false };
+        self.lanes[lane].1.held += 1;
+        let running = (lane != 0).then(|| envelope.clone());
+        self.held.insert(envelope.id.clone(), Held { lane, running });
+        true
+    }
+
+    /// The activity ended: its lane has room for another one; the message of its end is in hand until it is settled.
+    pub fn ended(&mut self, id: &MessageId) -> Option<Envelope> {
+        let held = self.held.get_mut(id)?;
+        let envelope = held.running.take()?;
+        self.lanes[held.lane].1.held -= 1;
+        Some(envelope)
+    }
+
+    /// Lets a message go. Answers whether its activity was still running.
+    pub fn release(&mut self, id: &MessageId) -> bool {
+        let Some(held) = self.held.remove(id) else { return false };
+        let running = held.running.is_some();
+        if running || held.lane == 0 {
+            self.lanes[held.lane].1.held -= 1;
+        }
+        running
+    }
+
+    pub fn held(&self) -> usize {
+        self.held.len()
+    }
+
+    /// The activities that run.
+    pub fn running(&self) -> Vec<MessageId> {
+        let mut ids: Vec<MessageId> =
+            self.held.iter().filter(|(_, held)| held.running.is_some()).map(|(id, _)| id.clone()).collect();
+        ids.sort();
+        ids
+    }
+}

@@ -1,0 +1,49 @@
+//! Suspects: messages that were in hand when the process died, tried one at a time before anything else.
+
+use std::collections::VecDeque;
+
+use crate::runtime::journal::{Envelope, MessageId};
+
+/// The suspects that are left, and the one being tried.
+#[derive(Debug, Default)]
+pub struct Trial {
+    waiting: VecDeque<Envelope>,
+    tried: Option<Envelope>,
+}
+
+impl Trial {
+    pub fn new(suspects: Vec<Envelope>) -> Self {
+        Self { waiting: suspects.into(), tried: None }
+    }
+
+    /// Whether suspects are left, so that nothing else may run.
+    pub fn is_open(&self) -> bool {
+        self.tried.is_some() || !self.waiting.is_empty()
+    }
+
+    /// The next suspect, unless one is being tried.
+    pub fn next(&mut self) -> Option<&Envelope> {
+        if self.tried.is_none() {
+            self.tried = self.waiting.pop_front();
+            return self.tried.as_ref();
+        }
+        None
+    }
+
+    /// The suspect being tried, when it is this one.
+    pub fn suspect(&self, id: &MessageId) -> Option<&Envelope> {
+        self.tried.as_ref().filter(|suspect| suspect.id == *id)
+    }
+
+    /// The suspect being tried.
+    pub const fn current(&self) -> Option<&Envelope> {
+        self.tried.as_ref()
+    }
+
+    /// The suspect being tried is done with.
+    pub fn close(&mut self, id: &MessageId) {
+        if self.suspect(id).is_some() {
+            self.tried = None;
+        }
+    }
+}
