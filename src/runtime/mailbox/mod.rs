@@ -20,6 +20,13 @@ pub const POSTED_MAX: usize = 10_000;
 /// Where the messages of partitions wait to be read.
 #[async_trait]
 pub trait Mailbox: Send + Sync {
+    /// A new owner takes the partition: nothing counts as read any more. What the mailbox lost is posted by the owner's
+    /// first sweep.
+    ///
+    /// # Errors
+    /// [`Error`] when the mailbox cannot be reached.
+    async fn open(&self, partition: u32) -> Result<(), Error>;
+
     /// Posts what is not present yet. Answers the lanes that are full: what did not fit waits in the outbox.
     ///
     /// # Errors

@@ -137,6 +137,7 @@ impl Partition {
             let (actor, id, deaths) = (suspect.to.clone(), suspect.id.clone(), suspect.deaths);
             self.try_suspect(actor, id, deaths);
         } else if !self.trial.is_open() {
+            self.out.push(Command::Opened);
             self.sweep_all();
         }
     }

@@ -303,6 +303,8 @@ pub enum Command {
         /// Rows at most.
         max: usize,
     },
+    /// The suspects are dealt with; everything else begins.
+    Opened,
     /// Nothing is in hand any more.
     Drained,
 }

@@ -1,0 +1,49 @@
+//! What the engine asks of whoever carries out activities.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use super::journal::MessageId;
+use crate::domain::{Address, Failure};
+
+/// An activity to be carried out.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The effect that ordered it; the same on every repetition.
+    pub id: MessageId,
+    /// The actor that ordered it.
+    pub actor: Address,
+    /// The lane it waited in.
+    pub lane: Arc<str>,
+    /// What it is given, as JSON.
+    pub input: Arc<str>,
+}
+
+/// Says how far an activity is: a fraction from 0 to 1.
+pub type Progress = dyn Fn(f32) + Send + Sync;
+
+/// Carries out activities. A run may be repeated with the same [`Work`] after a crash and must then not act twice.
+#[async_trait]
+pub trait Activities: Send + Sync {
+    /// Carries one out, until it ends or is cancelled. A cancelled run stops within a second; what it answers is not
+    /// read.
+    async fn run(
+        &self,
+        work: &Work,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<serde_json::Value, Failure>;
+}
+
+/// A lane of activities.
+#[derive(Clone, Debug)]
+pub struct LaneOptions {
+    /// Its name, as in orders.
+    pub name: Arc<str>,
+    /// Activities of this lane that run on this node at once.
+    pub concurrency: usize,
+    /// Activities of this lane that a partition takes in hand at once: those that run and those that wait next.
+    pub ahead: usize,
+}

@@ -1,0 +1,109 @@
+//! Which messages are being decided right now, in a small file that outlives a death of the process.
+//!
+//! A message that kills the process leaves its id here. The file is written without a sync: it has to survive the
+//! process, not the machine. A slot holds one run of messages; whoever decides takes a slot for as long as it takes.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use super::journal::MessageId;
+
+/// Runs of messages noted at once; more than that are not noted.
+const SLOTS: usize = 64;
+/// Bytes of a slot: enough for a full run of messages with ordinary ids. What does not fit is not noted.
+const SLOT_BYTES: usize = 8_192;
+
+/// The file.
+pub struct Inflight {
+    file: File,
+    free: Mutex<Vec<usize>>,
+}
+
+impl Inflight {
+    /// Opens the file, reads what the last process left in it, and empties it.
+    ///
+    /// # Errors
+    /// When the file cannot be made, read or emptied.
+    pub fn open(path: &Path) -> io::Result<(Self, Vec<MessageId>)> {
+        let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut bytes = Vec::new();
+        (&mut file).take((SLOTS * SLOT_BYTES) as u64).read_to_end(&mut bytes)?;
+        let mut left: Vec<MessageId> = bytes.chunks(SLOT_BYTES).flat_map(ids).collect();
+        left.sort();
+        left.dedup();
+        file.set_len(0)?;
+        Ok((Self { file, free: Mutex::new((0..SLOTS).rev().collect()) }, left))
+    }
+
+    /// Notes that these messages are being decided until the answer is dropped.
+    pub fn note<'a>(&'a self, messages: impl Iterator<Item = &'a MessageId>) -> Noted<'a> {
+        let slot = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(slot) = slot {
+            let mut text = String::with_capacity(256);
+            for message in messages {
+                if text.len() + message.as_str().len() + 2 > SLOT_BYTES {
+                    break;
+                }
+                text.push_str(message.as_str());
+                text.push('\n');
+            }
+            text.push('\0');
+            self.write(slot, text.as_bytes());
+        }
+        Noted { inflight: self, slot }
+    }
+
+    fn write(&self, slot: usize, bytes: &[u8]) {
+        // A note that fails costs a search for the killer after the next death, nothing else.
+        if let Err(error) = self.file.write_all_at(bytes, (slot * SLOT_BYTES) as u64) {
+            tracing::warn!(%error, "the in-flight file cannot be written");
+        }
+    }
+}
+
+/// The ids of a slot: lines up to the first zero byte.
+fn ids(slot: &[u8]) -> Vec<MessageId> {
+    let end = slot.iter().position(|byte| *byte == 0).unwrap_or(slot.len());
+    std::str::from_utf8(&slot[..end]).unwrap_or_default().lines().map(MessageId::from).collect()
+}
+
+/// Takes the note back when dropped.
+pub struct Noted<'a> {
+    inflight: &'a Inflight,
+    slot: Option<usize>,
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        if let Some(slot) = self.slot {
+            self.inflight.write(slot, &[0]);
+            self.inflight.free.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_in_hand_are_found_after_a_death_and_finished_ones_are_not() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("inflight");
+        let (first, suspects) = Inflight::open(&path).unwrap();
+        assert!(suspects.is_empty());
+        let killer = MessageId::from("task/a:1:0");
+        let done = MessageId::from("task/b:1:0");
+        drop(first.note([&done].into_iter()));
+        std::mem::forget(first.note([&killer].into_iter()));
+        drop(first.note([&done].into_iter()));
+        drop(first);
+        let (second, suspects) = Inflight::open(&path).unwrap();
+        assert_eq!(suspects, vec![killer]);
+        drop(second);
+        assert!(Inflight::open(&path).unwrap().1.is_empty(), "the file was not emptied");
+    }
+}

@@ -1,0 +1,518 @@
+//! One partition's shell: carries out what the core decides, with real stores, and tells it what came of it.
+//!
+//! It owns the partition's actors and running activities. It may be dropped and started again at any moment; a new one
+//! begins with an empty core and what stands in the outbox.
+
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
+use futures_util::FutureExt;
+use tokio::sync::{Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::activity::{Activities, LaneOptions, Work};
+use super::actor::{self, Adopt, Decide, Entity};
+use super::fold::{Snapshot, panic_text};
+use super::journal::committer::Committer;
+use super::journal::{Envelope, Journal, MessageId, Outcome, Stored};
+use super::kind::{Kind, Unreadable};
+use super::mailbox::Mailbox;
+use super::mailman::{Errand, Mailman};
+use super::partition::{Command, Event, Limits, LoadFailure, Partition};
+use super::watch::Hub;
+use crate::domain::{Address, EffectNo, Failure, Report, Timestamp};
+
+/// Events that wait for a supervisor before a sender has to wait; what is in hand is bounded by the core's limits.
+const MAILBOX: usize = 65_536;
+
+/// What all supervisors of a node share.
+pub struct Shared {
+    /// The kinds of actor, by name.
+    pub kinds: HashMap<&'static str, Arc<dyn Kind>>,
+    /// The journal.
+    pub journal: Journal,
+    /// Who writes units.
+    pub committer: Committer,
+    /// How messages travel.
+    pub mailbox: Arc<dyn Mailbox>,
+    /// Who waits for news.
+    pub hub: Hub,
+    /// Who carries out activities.
+    pub activities: Arc<dyn Activities>,
+    /// The node's room for activities, by lane.
+    pub lanes: Vec<(LaneOptions, Arc<Semaphore>)>,
+    /// What actors may touch.
+    pub deps: actor::Deps,
+    /// Partitions in all.
+    pub partitions: u32,
+    /// The supervisors of the partitions that are open here.
+    pub supervisors: RwLock<HashMap<u32, Addr<Supervisor>>>,
+}
+
+impl Shared {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.deps.clock.now()
+    }
+
+    /// The supervisor of a partition that is open here.
+    #[must_use]
+    pub fn supervisor(&self, partition: u32) -> Option<Addr<Supervisor>> {
+        self.supervisors.read().unwrap_or_else(PoisonError::into_inner).get(&partition).cloned()
+    }
+}
+
+/// Tells a supervisor what happened.
+///
+/// The event is delivered even when its mailbox is over its bound: what a partition has in hand is bounded by its core,
+/// and an answer that is dropped would leave an actor waiting for ever.
+pub fn report(supervisor: &Addr<Supervisor>, event: Event) {
+    #[expect(clippy::disallowed_methods, reason = "bounded by what is in hand; a supervisor that is gone begins anew")]
+    supervisor.do_send(Happened(event));
+}
+
+/// Something happened.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct Happened(pub Event);
+
+/// An actor was born in this process: take it over, so that it need not be read.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct HandOver {
+    /// Which.
+    pub address: Address,
+    /// As it was born.
+    pub snapshot: Snapshot,
+}
+
+/// States that were read.
+#[derive(Message)]
+#[rtype(result = "()")]
+struct Read {
+    actors: Vec<Address>,
+    found: Result<HashMap<Address, Stored>, String>,
+}
+
+/// How a partition is doing.
+#[derive(Message)]
+#[rtype(result = "Standing")]
+pub struct Ask;
+
+/// A partition's figures.
+#[derive(Clone, Debug, Default, actix::MessageResponse)]
+pub struct Standing {
+    /// Actors in memory or with messages.
+    pub actors: usize,
+    /// Messages and activities in hand.
+    pub in_hand: usize,
+    /// Activities running.
+    pub running: usize,
+}
+
+/// How far a partition is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Milestone {
+    /// Its suspects are dealt with and it takes messages.
+    Opened,
+    /// Nothing is in hand any more.
+    Drained,
+}
+
+/// A partition's supervisor.
+pub struct Supervisor {
+    partition: u32,
+    core: Partition,
+    shared: Arc<Shared>,
+    entities: HashMap<Address, Addr<Entity>>,
+    running: HashMap<MessageId, CancellationToken>,
+    mailman: Mailman,
+    suspects: Vec<Envelope>,
+    milestones: mpsc::UnboundedSender<(u32, Milestone)>,
+    alarm: Option<(Timestamp, SpawnHandle)>,
+}
+
+impl Supervisor {
+    /// The supervisor of `partition`. It tries `suspects` before anything else, and says on `milestones` how far it is.
+    #[must_use]
+    pub fn new(
+        partition: u32,
+        limits: Limits,
+        shared: Arc<Shared>,
+        suspects: Vec<Envelope>,
+        milestones: mpsc::UnboundedSender<(u32, Milestone)>,
+    ) -> Self {
+        Self {
+            partition,
+            core: Partition::new(limits),
+            mailman: Mailman::start(shared.clone()),
+            shared,
+            entities: HashMap::new(),
+            running: HashMap::new(),
+            suspects,
+            milestones,
+            alarm: None,
+        }
+    }
+
+    fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
+        if let Event::Committed { actor, outcome: Outcome::Won, .. } = &event {
+            self.shared.hub.announce(actor);
+        }
+        let commands = self.core.on_event(event, self.shared.now());
+        let mut loads = Vec::new();
+        for command in commands {
+            match command {
+                Command::Load { actor } => loads.push(actor),
+                other => self.carry_out(other, ctx),
+            }
+        }
+        if !loads.is_empty() {
+            self.load(loads, ctx);
+        }
+        self.set_alarm(ctx);
+    }
+
+    fn carry_out(&mut self, command: Command, ctx: &mut Context<Self>) {
+        match command {
+            Command::Load { actor } => self.load(vec![actor], ctx),
+            Command::Read { lane, max } => self.read(lane, max, ctx),
+            Command::Decide { actor, ticket, messages } => self.decide(&actor, Decide { ticket, messages }, ctx),
+            Command::Commit { actor, ticket, unit } => {
+                let supervisor = ctx.address();
+                let reply = {
+                    let (supervisor, actor) = (supervisor.clone(), actor.clone());
+                    Box::new(move |outcome| report(&supervisor, Event::Committed { actor, ticket, outcome }))
+                };
+                if self.shared.committer.try_submit(unit, reply).is_err() {
+                    let outcome = Outcome::Unavailable("the committer's queue is full".to_owned());
+                    report(&supervisor, Event::Committed { actor, ticket, outcome });
+                }
+            }
+            Command::Adopt { actor } => {
+                if let Some(entity) = self.entities.get(&actor)
+                    && entity.try_send(Adopt).is_err()
+                {
+                    self.entities.remove(&actor);
+                    report(&ctx.address(), Event::Lost { actor });
+                }
+            }
+            // An actor without an address stops.
+            Command::Forget { actor } => drop(self.entities.remove(&actor)),
+            Command::Settle { ids } => self.mailman.send(Errand::Settle { partition: self.partition, ids }),
+            Command::Post { envelopes, swept } => {
+                let supervisor = ctx.address();
+                self.mailman.send(Errand::Post { envelopes, swept, supervisor });
+            }
+            Command::Start { envelope } => self.start_activity(envelope, ctx),
+            Command::Abort { id } => {
+                if let Some(cancel) = self.running.remove(&id) {
+                    cancel.cancel();
+                }
+            }
+            Command::Accuse { .. } | Command::Quarantine { .. } | Command::Park { .. } | Command::Sweep { .. } => {
+                self.ask_journal(command, ctx);
+            }
+            Command::Opened => self.reached(Milestone::Opened),
+            Command::Drained => self.reached(Milestone::Drained),
+        }
+    }
+
+    fn reached(&self, milestone: Milestone) {
+        if self.milestones.send((self.partition, milestone)).is_err() {
+            tracing::debug!(self.partition, ?milestone, "nobody waits for this partition");
+        }
+    }
+
+    fn set_alarm(&mut self, ctx: &mut Context<Self>) {
+        let wake = self.core.next_wake();
+        if self.alarm.as_ref().is_some_and(|(at, _)| *at <= wake) {
+            return;
+        }
+        if let Some((_, handle)) = self.alarm.take() {
+            ctx.cancel_future(handle);
+        }
+        let wait = u64::try_from(wake.since_ms(self.shared.now())).unwrap_or(0).max(1);
+        let handle = ctx.run_later(Duration::from_millis(wait), |supervisor, ctx| {
+            supervisor.alarm = None;
+            supervisor.happened(Event::Tick, ctx);
+        });
+        self.alarm = Some((wake, handle));
+    }
+
+    fn read(&self, lane: Arc<str>, max: usize, ctx: &Context<Self>) {
+        let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address());
+        actix::spawn(async move {
+            let read = shared.mailbox.read(partition, &lane, max, shared.now()).await;
+            let envelopes = read.unwrap_or_else(|error| {
+                tracing::warn!(partition, %lane, %error, "the mailbox could not be read");
+                Vec::new()
+            });
+            let drained = envelopes.len() < max;
+            report(&supervisor, Event::Delivered { lane, envelopes, drained });
+        });
+    }
+
+    fn decide(&mut self, actor: &Address, order: Decide, ctx: &Context<Self>) {
+        let sent = self.entities.get(actor).is_some_and(|entity| entity.try_send(order).is_ok());
+        if !sent {
+            self.entities.remove(actor);
+            report(&ctx.address(), Event::Lost { actor: actor.clone() });
+        }
+    }
+
+    fn load(&self, actors: Vec<Address>, ctx: &Context<Self>) {
+        let (journal, supervisor) = (self.shared.journal.clone(), ctx.address());
+        actix::spawn(async move {
+            let found = journal.load(&actors).await.map_err(|error| error.to_string());
+            if supervisor.send(Read { actors, found }).await.is_err() {
+                tracing::debug!("a supervisor ended while its actors were read");
+            }
+        });
+    }
+
+    fn enter(&mut self, address: Address, stored: Option<Stored>, ctx: &Context<Self>) -> Result<(), LoadFailure> {
+        let kind =
+            self.shared.kinds.get(address.kind()).ok_or_else(|| {
+                LoadFailure::Unreadable(format!("there is no kind of actor called {}", address.kind()))
+            })?;
+        let snapshot = match stored {
+            None => Snapshot { version: 0, state: None },
+            Some(stored) => {
+                let state = kind.read(stored.schema, &stored.state).map_err(|unreadable| match unreadable {
+                    Unreadable::Newer(schema) => LoadFailure::Newer(format!("its state has schema {schema}")),
+                    Unreadable::Broken(reason) => {
+                        LoadFailure::Unreadable(format!("its state cannot be read: {reason}"))
+                    }
+                })?;
+                Snapshot { version: stored.version, state: Some(state) }
+            }
+        };
+        let entity = Entity::new(address.clone(), kind.clone(), snapshot, ctx.address(), self.shared.deps.clone());
+        self.entities.insert(address, entity.start());
+        Ok(())
+    }
+
+    fn start_activity(&mut self, envelope: Envelope, ctx: &Context<Self>) {
+        let Some((_, room)) = self.shared.lanes.iter().find(|(lane, _)| lane.name == envelope.lane) else {
+            tracing::error!(lane = %envelope.lane, id = %envelope.id, "no such lane of activities");
+            return;
+        };
+        let cancel = CancellationToken::new();
+        self.running.insert(envelope.id.clone(), cancel.clone());
+        let (shared, room, supervisor) = (self.shared.clone(), room.clone(), ctx.address());
+        actix::spawn(async move {
+            let id = envelope.id.clone();
+            let run = run_activity(&shared, &room, envelope, &cancel);
+            let event = tokio::select! {
+                biased;
+                event = run => event,
+                () = stopped(&cancel) => return,
+            };
+            if !cancel.is_cancelled() {
+                report(&supervisor, event.unwrap_or(Event::Unneeded { id }));
+            }
+        });
+    }
+
+    fn ask_journal(&self, command: Command, ctx: &Context<Self>) {
+        let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address());
+        actix::spawn(async move {
+            let event = answer(&shared, partition, command).await;
+            if let Some(event) = event {
+                report(&supervisor, event);
+            }
+        });
+    }
+}
+
+/// How long a cancelled activity may take to clean up before it is dropped where it stands.
+const CANCEL_GRACE: Duration = Duration::from_millis(500);
+
+async fn stopped(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+/// Runs an activity once there is room; `None` when its effect turned out to be settled.
+async fn run_activity(
+    shared: &Shared,
+    room: &Semaphore,
+    envelope: Envelope,
+    cancel: &CancellationToken,
+) -> Option<Event> {
+    let permit = tokio::select! {
+        permit = room.acquire() => permit.ok(),
+        () = cancel.cancelled() => None,
+    };
+    let _permit = permit?;
+    if envelope.recovered {
+        match shared.journal.still_outstanding(std::slice::from_ref(&envelope.id)).await {
+            Ok(outstanding) if outstanding.is_empty() => return None,
+            Ok(_) => {}
+            Err(error) => {
+                tracing::warn!(id = %envelope.id, %error, "an activity is started without a look at the outbox")
+            }
+        }
+    }
+    let Some(effect) = envelope.id.effect() else {
+        tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
+        return None;
+    };
+    let work = Work { id: envelope.id, actor: envelope.to, lane: envelope.lane, input: envelope.body };
+    let outcome = run_caught(shared, &work, effect, cancel).await;
+    shared.hub.ended(&work.actor, effect);
+    let kind = shared.kinds.get(work.actor.kind())?;
+    let body = kind.reported(Report { effect, outcome }).into();
+    Some(Event::Ended { id: work.id, body })
+}
+
+async fn run_caught(
+    shared: &Shared,
+    work: &Work,
+    effect: EffectNo,
+    cancel: &CancellationToken,
+) -> Result<serde_json::Value, Failure> {
+    let (hub, actor) = (shared.hub.clone(), work.actor.clone());
+    let progress = move |fraction| hub.progressed(&actor, effect, fraction);
+    std::panic::AssertUnwindSafe(shared.activities.run(work, &progress, cancel)).catch_unwind().await.unwrap_or_else(
+        |panic| {
+            let said = panic_text(&*panic);
+            tracing::error!(id = %work.id, said, "an activity panicked");
+            Err(Failure::passing("activity_panicked", format!("the step broke down: {said}")))
+        },
+    )
+}
+
+async fn answer(shared: &Shared, partition: u32, command: Command) -> Option<Event> {
+    let journal = &shared.journal;
+    Some(match command {
+        Command::Accuse { id } => {
+            let deaths = journal.count_death(&id).await.map_err(|error| error.to_string());
+            Event::Accused { id, deaths }
+        }
+        Command::Quarantine { actor, id, reason } => {
+            tracing::error!(%actor, %id, reason, "a message is set aside");
+            let result = journal.quarantine(&id, &reason, shared.now()).await;
+            shared.hub.announce(&actor);
+            Event::SetAside { actor, id, result: result.map(|_| ()).map_err(|error| error.to_string()) }
+        }
+        Command::Park { actor, id } => {
+            let result = match journal.park(&id).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("the actor was born meanwhile".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            Event::SetAside { actor, id, result }
+        }
+        Command::Sweep { lane, after, due_by, max } => {
+            match journal.sweep(partition, &lane, due_by, after.as_ref(), max).await {
+                Ok(page) => Event::Swept { lane, envelopes: page.envelopes, next: page.next },
+                Err(error) => {
+                    tracing::warn!(partition, %lane, %error, "the outbox could not be swept");
+                    Event::SweepFailed { lane }
+                }
+            }
+        }
+        _ => return None,
+    })
+}
+
+impl Actor for Supervisor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Context<Self>) {
+        ctx.set_mailbox_capacity(MAILBOX);
+        let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address().downgrade());
+        // The doorbell: one ring under way at a time, and none for a supervisor that is gone.
+        actix::spawn(async move {
+            loop {
+                shared.mailbox.rang(partition).await;
+                let Some(supervisor) = supervisor.upgrade() else { break };
+                if supervisor.send(Happened(Event::Rang)).await.is_err() {
+                    break;
+                }
+            }
+        });
+        let suspects = std::mem::take(&mut self.suspects);
+        self.happened(Event::Opened { suspects }, ctx);
+    }
+
+    fn stopped(&mut self, _: &mut Context<Self>) {
+        for cancel in self.running.values() {
+            cancel.cancel();
+        }
+    }
+}
+
+impl Handler<Happened> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, Happened(event): Happened, ctx: &mut Context<Self>) {
+        if let Event::Ended { id, .. } | Event::Unneeded { id } = &event {
+            self.running.remove(id);
+        }
+        self.happened(event, ctx);
+    }
+}
+
+impl Handler<HandOver> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, born: HandOver, ctx: &mut Context<Self>) {
+        if self.entities.contains_key(&born.address) {
+            return;
+        }
+        let Some(kind) = self.shared.kinds.get(born.address.kind()).cloned() else { return };
+        let deps = self.shared.deps.clone();
+        let entity = Entity::new(born.address.clone(), kind, born.snapshot, ctx.address(), deps);
+        self.entities.insert(born.address.clone(), entity.start());
+        self.happened(Event::Born { actor: born.address }, ctx);
+    }
+}
+
+impl Handler<Read> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, read: Read, ctx: &mut Context<Self>) {
+        match read.found {
+            Ok(mut found) => {
+                for actor in read.actors {
+                    let stored = found.remove(&actor);
+                    let found = self.enter(actor.clone(), stored, ctx);
+                    self.happened(Event::Loaded { actor, found }, ctx);
+                }
+            }
+            Err(reason) => {
+                for actor in read.actors {
+                    let found = Err(LoadFailure::Unavailable(reason.clone()));
+                    self.happened(Event::Loaded { actor, found }, ctx);
+                }
+            }
+        }
+    }
+}
+
+impl Handler<Ask> for Supervisor {
+    type Result = Standing;
+
+    fn handle(&mut self, _: Ask, _: &mut Context<Self>) -> Standing {
+        Standing { actors: self.core.seated(), in_hand: self.core.in_hand(), running: self.running.len() }
+    }
+}
+
+/// End at once; what is in hand is found in the outbox again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub struct End;
+
+impl Handler<End> for Supervisor {
+    type Result = ();
+
+    fn handle(&mut self, _: End, ctx: &mut Context<Self>) {
+        ctx.stop();
+    }
+}
