@@ -329,6 +329,8 @@ impl Supervisor {
     }
 }
 
+/// How long to wait before a journal that did not answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a cancelled activity may take to clean up before it is dropped where it stands.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 
@@ -349,14 +351,8 @@ async fn run_activity(
         () = cancel.cancelled() => None,
     };
     let _permit = permit?;
-    if envelope.recovered {
-        match shared.journal.still_outstanding(std::slice::from_ref(&envelope.id)).await {
-            Ok(outstanding) if outstanding.is_empty() => return None,
-            Ok(_) => {}
-            Err(error) => {
-                tracing::warn!(id = %envelope.id, %error, "an activity is started without a look at the outbox")
-            }
-        }
+    if envelope.recovered && !still_wanted(shared, &envelope.id, cancel).await {
+        return None;
     }
     let Some(effect) = envelope.id.effect() else {
         tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
@@ -368,6 +364,19 @@ async fn run_activity(
     let kind = shared.kinds.get(work.actor.kind())?;
     let body = kind.reported(Report { effect, outcome }).into();
     Some(Event::Ended { id: work.id, body })
+}
+
+/// Whether an effect read back from the outbox is still outstanding. A journal that does not answer is asked again: an
+/// activity that starts once too often may act twice.
+async fn still_wanted(shared: &Shared, id: &MessageId, cancel: &CancellationToken) -> bool {
+    while !cancel.is_cancelled() {
+        match shared.journal.still_outstanding(std::slice::from_ref(id)).await {
+            Ok(outstanding) => return !outstanding.is_empty(),
+            Err(error) => tracing::warn!(%id, %error, "the outbox does not say whether an activity is still wanted"),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    false
 }
 
 async fn run_caught(
