@@ -1,9 +1,21 @@
-//! Workflow definitions: which steps a task takes, in which order, and what each may cost.
+//! One step: what it can do, and what it is told when its turn has come.
 
 use serde::{Deserialize, Serialize};
 
 /// What a step can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Activity {
