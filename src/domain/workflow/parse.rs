@@ -132,10 +132,11 @@ fn read_document(document: &toml::Table, source: &str, faults: &mut Vec<Fault>) 
     let description = top.text("description").unwrap_or_default().to_owned();
     let produces = top.choice("produces").unwrap_or(Produces::Nothing);
     let declared = top.table("parameters");
-    let steps = top.tables("steps").unwrap_or_default();
-    if top.has("steps") && !(1..=limits::STEPS_MAX).contains(&steps.len()) {
-        top.fault("steps", format!("are {}; must be from 1 to {}", steps.len(), limits::STEPS_MAX));
+    let steps = top.tables("steps");
+    if let Some(count) = steps.as_ref().map(Vec::len).filter(|count| !(1..=limits::STEPS_MAX).contains(count)) {
+        top.fault("steps", format!("are {count}; must be from 1 to {}", limits::STEPS_MAX));
     }
+    let steps = steps.unwrap_or_default();
     if let Some(count) = declared.map(toml::Table::len).filter(|count| *count > limits::PARAMETERS_MAX) {
         top.fault("parameters", format!("are {count}; at most {}", limits::PARAMETERS_MAX));
     }

@@ -107,12 +107,17 @@ impl<'a> Section<'a> {
 
     /// Any value that JSON knows too.
     pub fn json(&mut self, key: &'static str) -> Option<Value> {
-        self.read(key, "a value that JSON knows", json_of)
+        let value = self.value(key)?;
+        let json = json_of(value);
+        if json.is_none() {
+            self.fault(key, "holds a date or an endless number, which JSON does not know");
+        }
+        json
     }
 
     /// A table of values that JSON knows too.
     pub fn json_table(&mut self, key: &'static str) -> Option<Map<String, Value>> {
-        match self.read(key, "a table of values that JSON knows", json_of)? {
+        match self.json(key)? {
             Value::Object(table) => Some(table),
             _ => {
                 self.fault(key, "must be a table");
