@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::machine::Verdict;
-use crate::domain::workflow::{Definition, Retry};
+use crate::domain::workflow::{BUNDLED, Definition, Retry};
 
 /// Two steps side by side between a first and a last one.
 const FILM: &str = r#"
@@ -29,7 +29,7 @@ with = { source = "{parameters.imageUrl}" }
 
 [[steps]]
 name = "left"
-activity = "render"
+activity = "noop"
 needs = ["take"]
 timeout = "2m"
 weight = 60
@@ -200,7 +200,7 @@ fn a_task_completes_with_the_result_of_its_result_step() {
 
 #[test]
 fn a_noop_task_is_two_transitions_and_a_short_state() {
-    let noop = Definition::parse("noop.toml", include_str!("../../../workflows/noop.toml")).unwrap();
+    let noop = Definition::parse("noop.toml", BUNDLED[2].1).unwrap();
     let id = TaskId::new(uuid::Uuid::from_u128(1));
     let mut create = creation(noop.pinned());
     create.id = id;

@@ -15,7 +15,7 @@ mod step;
 mod tests;
 
 pub use definition::{Definition, Pinned, Produces, Retry, Step};
-pub use library::{DuplicateName, Library};
+pub use library::{BUNDLED, DuplicateName, Library};
 pub use parameter::{FieldFault, Parameter, ParameterKind};
 pub use parse::{Fault, InvalidDefinition, limits};
-pub use step::{Activity, StepCall};
+pub use step::{Activity, Settings, StepCall};

@@ -12,7 +12,7 @@ use super::graph::{self, Needs};
 use super::parameter::{Parameter, ParameterKind};
 use super::placeholder::{self, Part, Placeholder};
 use super::reader::Section;
-use super::step::Activity;
+use super::step::{Activity, Settings};
 
 /// What a definition may be at most.
 pub mod limits {
@@ -248,8 +248,25 @@ fn read_step(index: usize, table: &toml::Table, faults: &mut Vec<Fault>) -> Draf
     let result = section.flag("result").unwrap_or(false);
     let retry = section.table("retry");
     faults.extend(section.finish());
+    if let Some(settings) = activity.and_then(Activity::settings) {
+        check_settings(&step, settings, faults);
+    }
     let retry = retry.map_or(RETRY_DEFAULT, |table| read_retry(format!("steps.{}.retry", step.name), table, faults));
     Draft { step: Step { retry, ..step }, activity_known: activity.is_some(), result }
+}
+
+fn check_settings(step: &Step, Settings { required, optional }: Settings, faults: &mut Vec<Fault>) {
+    let activity: &str = step.activity.into();
+    let mut fault = |key: &str, reason| {
+        faults.push(Fault { section: Some(format!("steps.{}.with", step.name)), key: Some(key.to_owned()), reason });
+    };
+    for key in required.iter().filter(|key| !step.with.contains_key(**key)) {
+        fault(key, format!("is missing: `{activity}` needs it"));
+    }
+    let known = [required, optional].concat();
+    for key in step.with.keys().filter(|key| !known.contains(&key.as_str())) {
+        fault(key, format!("is unknown; `{activity}` knows {}", known.join(", ")));
+    }
 }
 
 fn read_retry(name: String, table: &toml::Table, faults: &mut Vec<Fault>) -> Retry {

@@ -4,9 +4,9 @@ use serde_json::{Map, Value, json};
 
 use super::*;
 
-const VIDEO: &str = include_str!("../../../workflows/video-generation-workflow.toml");
-const IMAGE: &str = include_str!("../../../workflows/image-generation-workflow.toml");
-const NOOP: &str = include_str!("../../../workflows/noop.toml");
+const VIDEO: &str = BUNDLED[0].1;
+const IMAGE: &str = BUNDLED[1].1;
+const NOOP: &str = BUNDLED[2].1;
 
 const HEAD: &str = "name = \"w\"\ndescription = \"d\"\nproduces = \"nothing\"\n";
 
@@ -148,6 +148,19 @@ fn a_value_of_the_wrong_type_is_named_with_what_it_must_be() {
         ["steps.a.with: holds a date or an endless number, which JSON does not know"]
     );
     assert_eq!(faults("steps = 3"), ["steps: must be a list of tables, not a number"]);
+}
+
+#[test]
+fn a_setting_that_the_activity_does_not_know_or_misses_is_a_fault() {
+    let body = "[[steps]]\nname = \"a\"\nactivity = \"render\"\nwith = { secs = 5 }\n";
+    assert_eq!(
+        faults(body),
+        [
+            "steps.a.with.picture: is missing: `render` needs it",
+            "steps.a.with.secs: is unknown; `render` knows picture, seconds, fps, width, height, move",
+        ]
+    );
+    assert_eq!(step_faults("with = { anything = 5 }"), [""; 0], "a noop takes whatever it is given");
 }
 
 #[test]
