@@ -1,10 +1,16 @@
 //! The state machines: what the product decides, and nothing else.
 //!
-//! Everything here is pure. No async, no clock, no randomness, no IO: time comes in as a value, orders go out as
-//! values. `tests/` holds a check that refuses the names of IO crates in this folder.
+//! Everything here is pure. No clock, no randomness, no IO: time comes in as a value, orders go out as values. A test
+//! below refuses the names of whatever could do more.
 
 pub mod ids;
+pub mod input;
 pub mod machine;
+pub mod task;
 pub mod workflow;
 
 pub use machine::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Verdict};
+
+#[cfg(test)]
+#[path = "purity_tests.rs"]
+mod purity_tests;

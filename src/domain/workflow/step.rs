@@ -1,9 +1,21 @@
-//! Workflow definitions: which steps a task takes, in which order, and what each may cost.
+//! One step: what it can do, and what it is told when its turn has come.
 
 use serde::{Deserialize, Serialize};
 
 /// What a step can do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    Hash,
+    Serialize,
+    Deserialize,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Activity {
@@ -28,6 +40,30 @@ impl Activity {
             Self::Picture | Self::Render | Self::Image => "media",
         }
     }
+
+    /// The settings it takes; `None` when it takes any. A definition with another key is refused at start, where a
+    /// misspelt setting would otherwise silently leave the default in force.
+    #[must_use]
+    pub const fn settings(self) -> Option<Settings> {
+        Some(match self {
+            Self::Noop => return None,
+            Self::Picture => Settings { required: &["source"], optional: &[] },
+            Self::Render => {
+                Settings { required: &["picture"], optional: &["seconds", "fps", "width", "height", "move"] }
+            }
+            Self::Image => Settings { required: &["picture"], optional: &["style", "width", "height"] },
+            Self::Store => Settings { required: &["file", "kind"], optional: &[] },
+        })
+    }
+}
+
+/// Which settings an activity takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Those it cannot do without.
+    pub required: &'static [&'static str],
+    /// Those it has a default for.
+    pub optional: &'static [&'static str],
 }
 
 /// An order to run a step, as it stands in the outbox: the input of its activity.

@@ -1,0 +1,233 @@
+//! The rules of a task, one function for each message.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::{CANCELLED, Create, Effect, State, Status, StepState, TaskFailure};
+use crate::domain::ids::TaskId;
+use crate::domain::workflow::{Definition, Library, Retry, Step, StepCall};
+use crate::domain::{Address, Broken, Decision, EffectNo, Failure, Moment, Report};
+
+/// The longest rest that the other side of an activity can ask for: a day, in milliseconds.
+pub(super) const RETRY_AFTER_MS_MAX: u64 = 86_400_000;
+
+type Decided = Result<Decision<State, Effect>, Broken>;
+
+/// A decision being made: the state as it will be, and the orders so far.
+struct Turn<'a> {
+    definition: &'a Definition,
+    moment: Moment,
+    state: State,
+    effects: Vec<Effect>,
+}
+
+/// Adds an order and says which number it will have.
+fn order(effects: &mut Vec<Effect>, moment: Moment, effect: Effect) -> EffectNo {
+    let index = u32::try_from(effects.len()).expect("a decision orders at most a few effects for each step");
+    effects.push(effect);
+    moment.effect(index)
+}
+
+pub(super) fn create(library: &Library, create: Create, moment: Moment) -> Decided {
+    let Create { id, request, workflow } = create;
+    let state = State {
+        id,
+        status: Status::Pending,
+        request,
+        workflow,
+        steps: BTreeMap::new(),
+        result: None,
+        failure: None,
+        created_at: moment.now,
+        completed_at: None,
+    };
+    let mut turn = Turn { definition: definition_of(library, &state)?, moment, state, effects: Vec::new() };
+    turn.start_ready();
+    Ok(turn.decided())
+}
+
+/// A second birth under the same id changes nothing; it is refused when it asks for something else.
+pub(super) fn create_again(state: &State, create: &Create) -> Decision<State, Effect> {
+    if state.request == create.request {
+        return Decision::ignored();
+    }
+    Decision::refused(format!("task {} exists already, with another request", state.id))
+}
+
+pub(super) fn reported(library: &Library, state: &State, report: Report, moment: Moment) -> Decided {
+    let outstanding = state.steps.iter().find_map(|(name, step)| match step {
+        StepState::Started { effect, attempt } if *effect == report.effect => Some((name, *attempt)),
+        StepState::Started { .. }
+        | StepState::Resting { .. }
+        | StepState::Done { .. }
+        | StepState::Failed
+        | StepState::Stopped => None,
+    });
+    let Some((name, attempt)) = outstanding else { return Ok(Decision::ignored()) };
+    let definition = definition_of(library, state)?;
+    let step = step_of(definition, state, name)?;
+    let mut turn = Turn { definition, moment, state: state.clone(), effects: Vec::new() };
+    turn.state.status = Status::Running;
+    match report.outcome {
+        Ok(result) => turn.step_done(step, result),
+        Err(failure) if failure.retryable && attempt < step.retry.attempts => turn.rest(step, attempt, failure),
+        Err(failure) => turn.fail(step, failure),
+    }
+    Ok(turn.decided())
+}
+
+pub(super) fn retry_due(library: &Library, state: &State, name: &str, due: u32, moment: Moment) -> Decided {
+    match state.steps.get(name) {
+        Some(StepState::Resting { attempt, .. }) if *attempt == due => {
+            let definition = definition_of(library, state)?;
+            let step = step_of(definition, state, name)?;
+            let mut turn = Turn { definition, moment, state: state.clone(), effects: Vec::new() };
+            turn.start(step, due);
+            Ok(turn.decided())
+        }
+        Some(
+            StepState::Resting { .. }
+            | StepState::Started { .. }
+            | StepState::Done { .. }
+            | StepState::Failed
+            | StepState::Stopped,
+        )
+        | None => Ok(Decision::ignored()),
+    }
+}
+
+/// Cancelling needs no definition: a task whose definition is lost can still be stopped.
+pub(super) fn cancel(state: &State, reason: String, input: Option<Address>, moment: Moment) -> Decision<State, Effect> {
+    let answer = |refused| input.map(|input| Effect::Answer { input, refused });
+    match state.status {
+        Status::Pending | Status::Running => {
+            let mut state = state.clone();
+            let mut effects = Vec::new();
+            stop_all(&mut state, moment, &mut effects);
+            state.status = Status::Cancelled;
+            state.failure = Some(TaskFailure { code: CANCELLED.to_owned(), message: reason, step: None });
+            state.completed_at = Some(moment.now);
+            Decision::applied(state, effects).and(answer(None))
+        }
+        Status::Cancelled => Decision::ignored().and(answer(None)),
+        Status::Completed | Status::Failed => {
+            let ended: &str = state.status.into();
+            let refusal = format!("task {} has {ended} already", state.id);
+            Decision::refused(refusal.clone()).and(answer(Some(refusal)))
+        }
+    }
+}
+
+impl Turn<'_> {
+    fn decided(self) -> Decision<State, Effect> {
+        Decision::applied(self.state, self.effects)
+    }
+
+    fn step_done(&mut self, step: &Step, result: Value) {
+        self.state.steps.insert(step.name.clone(), StepState::Done { result });
+        self.start_ready();
+        let done = |step: &Step| matches!(self.state.steps.get(&step.name), Some(StepState::Done { .. }));
+        if self.definition.steps().iter().all(done) {
+            self.state.status = Status::Completed;
+            self.state.completed_at = Some(self.moment.now);
+            let result = self.definition.result_step().and_then(|step| result_of(&self.state, step));
+            self.state.result = result.filter(|result| !result.is_null()).cloned();
+        }
+    }
+
+    fn rest(&mut self, step: &Step, failed: u32, failure: Failure) {
+        let rest_ms = rest_ms(&step.retry, &self.state.id, &step.name, failed, failure.retry_after_ms);
+        let due = self.moment.now.plus_ms(i64::try_from(rest_ms).unwrap_or(i64::MAX));
+        let attempt = failed + 1;
+        let arm = Effect::ArmRetry { due, step: step.name.clone(), attempt };
+        let timer = order(&mut self.effects, self.moment, arm);
+        self.state.steps.insert(step.name.clone(), StepState::Resting { timer, attempt, failure });
+    }
+
+    fn fail(&mut self, step: &Step, failure: Failure) {
+        self.state.steps.insert(step.name.clone(), StepState::Failed);
+        stop_all(&mut self.state, self.moment, &mut self.effects);
+        let Failure { code, message, .. } = failure;
+        self.state.failure = Some(TaskFailure { code, message, step: Some(step.name.clone()) });
+        self.state.status = Status::Failed;
+        self.state.completed_at = Some(self.moment.now);
+    }
+
+    /// Starts every step that has not begun and whose needs are done.
+    fn start_ready(&mut self) {
+        let definition = self.definition;
+        let begun: BTreeSet<&str> = self.state.steps.keys().map(String::as_str).collect();
+        let is_done = |(name, step): (_, &StepState)| matches!(step, StepState::Done { .. }).then_some(name);
+        let done: BTreeSet<&str> =
+            self.state.steps.iter().map(|(name, step)| (name.as_str(), step)).filter_map(is_done).collect();
+        for step in definition.ready(&done, &begun) {
+            self.start(step, 1);
+        }
+    }
+
+    fn start(&mut self, step: &Step, attempt: u32) {
+        let state = &self.state;
+        let call = StepCall {
+            task: state.id.to_string(),
+            step: step.name.clone(),
+            attempt,
+            activity: step.activity,
+            timeout_ms: step.timeout_ms,
+            with: self.definition.fill(step, &state.request.parameters, |name| result_of(state, name)),
+        };
+        let effect = order(&mut self.effects, self.moment, Effect::StartStep(call));
+        self.state.steps.insert(step.name.clone(), StepState::Started { effect, attempt });
+    }
+}
+
+/// Stops what runs and disarms what rests.
+fn stop_all(state: &mut State, moment: Moment, effects: &mut Vec<Effect>) {
+    for step in state.steps.values_mut() {
+        let stop = match step {
+            StepState::Started { effect, .. } => Effect::Stop(*effect),
+            StepState::Resting { timer, .. } => Effect::Disarm(*timer),
+            StepState::Done { .. } | StepState::Failed | StepState::Stopped => continue,
+        };
+        order(effects, moment, stop);
+        *step = StepState::Stopped;
+    }
+}
+
+fn result_of<'a>(state: &'a State, step: &str) -> Option<&'a Value> {
+    match state.steps.get(step)? {
+        StepState::Done { result } => Some(result),
+        StepState::Started { .. } | StepState::Resting { .. } | StepState::Failed | StepState::Stopped => None,
+    }
+}
+
+fn definition_of<'a>(library: &'a Library, state: &State) -> Result<&'a Definition, Broken> {
+    let pinned = &state.workflow;
+    library.by_digest(&pinned.digest).map(AsRef::as_ref).ok_or_else(|| {
+        Broken(format!(
+            "task {} follows workflow `{}` with digest {}, which is not loaded",
+            state.id, pinned.name, pinned.digest
+        ))
+    })
+}
+
+fn step_of<'a>(definition: &'a Definition, state: &State, name: &str) -> Result<&'a Step, Broken> {
+    definition.step(name).ok_or_else(|| {
+        let workflow = definition.name();
+        Broken(format!("task {} has a step `{name}` that its workflow `{workflow}` does not have", state.id))
+    })
+}
+
+/// How long a step rests after attempt number `failed`, in milliseconds: the upper half of its delay, spread by a
+/// digest of who waits (so that a crowd that failed together does not come back together, and deciding again gives the
+/// same), but not less than the other side asked for.
+pub(super) fn rest_ms(retry: &Retry, task: &TaskId, step: &str, failed: u32, asked_ms: Option<u64>) -> u64 {
+    let delay = retry.delay_ms(failed);
+    let spread = delay / 2;
+    let least = (delay - spread).max(asked_ms.unwrap_or(0).min(RETRY_AFTER_MS_MAX));
+    let digest = Sha256::digest(format!("{task}/{step}/{failed}"));
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(&digest[..8]);
+    least + u64::from_be_bytes(bytes) % (spread + 1)
+}

@@ -1,0 +1,246 @@
+//! Whatever comes, in whatever order and however often: what always holds of a task.
+//!
+//! A very small engine carries the orders out; proptest decides which outstanding order ends next and how, which old
+//! message comes once more, and when somebody cancels.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::tests::{Run, cancel, creation, film};
+use super::*;
+use crate::domain::machine::Verdict;
+
+/// What happens next. Numbers choose among what is possible then.
+#[derive(Clone, Debug)]
+enum Event {
+    /// An order that is outstanding ends: a step is done, trips or fails; a timer rings.
+    Ends { which: usize, how: u8 },
+    /// A message that was delivered before comes again.
+    Again { which: usize },
+    /// A report or a timer of an order that was settled long ago, with another outcome.
+    Late { which: usize },
+    /// Somebody cancels, through an input or not.
+    Cancel { by_input: bool },
+}
+
+fn events() -> impl Strategy<Value = Vec<Event>> {
+    let event = prop_oneof![
+        12 => (any::<usize>(), 0..10_u8).prop_map(|(which, how)| Event::Ends { which, how }),
+        3 => any::<usize>().prop_map(|which| Event::Again { which }),
+        3 => any::<usize>().prop_map(|which| Event::Late { which }),
+        1 => any::<bool>().prop_map(|by_input| Event::Cancel { by_input }),
+    ];
+    proptest::collection::vec(event, 0..40)
+}
+
+/// What an order becomes when it ends.
+#[derive(Clone, Debug, PartialEq)]
+enum Ordered {
+    Step { step: String, attempt: u32 },
+    Timer { step: String, attempt: u32 },
+}
+
+impl Ordered {
+    fn ends(&self, effect: EffectNo, how: u8) -> Message {
+        match self {
+            Self::Timer { step, attempt } => Message::RetryDue { step: step.clone(), attempt: *attempt },
+            Self::Step { step, .. } => {
+                let outcome = match how {
+                    0..=5 => Ok(json!({ "file": format!("{step}.bin") })),
+                    6..=8 => Err(Failure::passing("busy", "The machine is busy.")),
+                    _ => Err(Failure::fatal("broken", "It cannot be done.")),
+                };
+                Message::StepReported(Report { effect, outcome })
+            }
+        }
+    }
+}
+
+struct Engine {
+    run: Run,
+    outstanding: BTreeMap<EffectNo, Ordered>,
+    ever: Vec<(EffectNo, Ordered)>,
+    delivered: Vec<(Message, Moment)>,
+}
+
+impl Engine {
+    fn new() -> Self {
+        let mut engine =
+            Self { run: Run::unborn(), outstanding: BTreeMap::new(), ever: Vec::new(), delivered: Vec::new() };
+        engine.deliver(Message::Create(Box::new(creation(film().pinned()))), None);
+        engine
+    }
+
+    /// Delivers a message, which settles `settles`, carries out what is ordered, and checks what always holds.
+    fn deliver(&mut self, message: Message, settles: Option<EffectNo>) -> Decision<State, Effect> {
+        let before = self.run.state.clone();
+        let moment = self.run.moment();
+        let decision = self.run.say(message.clone());
+        self.delivered.push((message.clone(), moment));
+        if let Some(effect) = settles {
+            self.outstanding.remove(&effect);
+        }
+        for (index, effect) in (0..).zip(&decision.effects) {
+            self.carry_out(moment.effect(index), effect);
+        }
+        if let Some(before) = before.filter(|state| state.status.is_final()) {
+            assert_eq!(self.run.state(), &before, "what has ended changes no more");
+        }
+        if decision.verdict != Verdict::Applied {
+            assert_eq!(decision.state, None, "only what is applied changes something");
+        }
+        self.check_outstanding();
+        self.check_twice(message);
+        decision
+    }
+
+    fn carry_out(&mut self, number: EffectNo, effect: &Effect) {
+        let ordered = match effect {
+            Effect::StartStep(call) => Ordered::Step { step: call.step.clone(), attempt: call.attempt },
+            Effect::ArmRetry { step, attempt, .. } => Ordered::Timer { step: step.clone(), attempt: *attempt },
+            Effect::Stop(number) => {
+                let stopped = self.outstanding.remove(number);
+                assert!(matches!(stopped, Some(Ordered::Step { .. })), "only what runs is stopped: {stopped:?}");
+                return;
+            }
+            Effect::Disarm(number) => {
+                let disarmed = self.outstanding.remove(number);
+                assert!(matches!(disarmed, Some(Ordered::Timer { .. })), "only what rests is disarmed: {disarmed:?}");
+                return;
+            }
+            Effect::Answer { .. } => return,
+        };
+        assert!(self.ever.iter().all(|(_, other)| *other != ordered), "ordered twice: {ordered:?}");
+        if let Ordered::Step { step, attempt } = &ordered {
+            let definition = film();
+            let step = definition.step(step).unwrap();
+            assert!((1..=step.retry.attempts).contains(attempt), "too many attempts: {ordered:?}");
+            for need in &step.needs {
+                assert!(matches!(self.run.state().steps[need], StepState::Done { .. }), "{need} was not done");
+            }
+        }
+        self.outstanding.insert(number, ordered.clone());
+        self.ever.push((number, ordered));
+    }
+
+    /// What the state waits for is exactly what was ordered and is not settled.
+    fn check_outstanding(&self) {
+        let waits = self.run.state().steps.iter().filter_map(|(name, step)| match step {
+            StepState::Started { effect, attempt } => {
+                Some((*effect, Ordered::Step { step: name.clone(), attempt: *attempt }))
+            }
+            StepState::Resting { timer, attempt, .. } => {
+                Some((*timer, Ordered::Timer { step: name.clone(), attempt: *attempt }))
+            }
+            StepState::Done { .. } | StepState::Failed | StepState::Stopped => None,
+        });
+        assert_eq!(waits.collect::<BTreeMap<_, _>>(), self.outstanding);
+        let final_ = self.run.state().status.is_final();
+        assert_eq!(final_, self.outstanding.is_empty(), "who waits for nothing has ended, and the other way round");
+    }
+
+    /// The same message once more changes nothing and orders nothing but an answer.
+    fn check_twice(&self, message: Message) {
+        let again = self.run.machine.apply(self.run.state.as_ref(), message, self.run.moment()).unwrap();
+        assert_eq!(again.state, None);
+        assert_ne!(again.verdict, Verdict::Applied);
+        assert!(again.effects.iter().all(|effect| matches!(effect, Effect::Answer { .. })));
+    }
+
+    fn happens(&mut self, event: &Event) {
+        match event {
+            Event::Ends { which, how } => {
+                let Some(index) = which.checked_rem(self.outstanding.len()) else { return };
+                let Some((effect, ordered)) = self.outstanding.clone().into_iter().nth(index) else { return };
+                let decision = self.deliver(ordered.ends(effect, *how), Some(effect));
+                assert_eq!(decision.verdict, Verdict::Applied, "the end of what is outstanding counts");
+            }
+            Event::Again { which } => {
+                let (message, _) = self.delivered[which % self.delivered.len()].clone();
+                self.deliver(message, None);
+            }
+            Event::Late { which } => {
+                let (effect, ordered) = self.ever[which % self.ever.len()].clone();
+                if !self.outstanding.contains_key(&effect) {
+                    let decision = self.deliver(ordered.ends(effect, 9), None);
+                    assert_eq!(decision.verdict, Verdict::Ignored);
+                }
+            }
+            Event::Cancel { by_input } => {
+                let input = by_input.then(|| Address::new("input", "in_1"));
+                let decision = self.deliver(cancel(input), None);
+                let answers = decision.effects.iter().filter(|effect| matches!(effect, Effect::Answer { .. })).count();
+                assert_eq!(answers, usize::from(*by_input), "every input is answered, once");
+            }
+        }
+    }
+}
+
+fn after(events: &[Event]) -> Engine {
+    let mut engine = Engine::new();
+    events.iter().for_each(|event| engine.happens(event));
+    engine
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_comes_a_task_stays_consistent(events in events()) {
+        after(&events);
+    }
+
+    #[test]
+    fn a_task_whose_orders_all_end_ends(events in events(), hows in proptest::collection::vec(0..10_u8, 20)) {
+        let mut engine = after(&events);
+        for how in hows {
+            engine.happens(&Event::Ends { which: 0, how });
+        }
+        let state = engine.run.state();
+        prop_assert!(state.status.is_final(), "{state:?}");
+        prop_assert_eq!(state.completed_at.is_some(), true);
+        prop_assert_eq!(state.status == Status::Completed, state.failure.is_none());
+        prop_assert_eq!(state.status == Status::Completed, state.result.is_some());
+    }
+
+    #[test]
+    fn the_same_messages_give_the_same_state(events in events()) {
+        let engine = after(&events);
+        let mut state: Option<State> = None;
+        for (message, moment) in &engine.delivered {
+            // Through JSON, as the journal keeps them.
+            let message: Message = serde_json::from_str(&serde_json::to_string(message).unwrap()).unwrap();
+            let decision = engine.run.machine.apply(state.as_ref(), message, *moment).unwrap();
+            if let Some(next) = decision.state {
+                state = Some(serde_json::from_str(&serde_json::to_string(&next).unwrap()).unwrap());
+            }
+        }
+        prop_assert_eq!(state.as_ref(), engine.run.state.as_ref());
+    }
+
+    #[test]
+    fn progress_stays_in_its_bounds(events in events(), told in any::<f64>()) {
+        let engine = after(&events);
+        let definition = film();
+        let live: BTreeMap<String, f64> = definition.steps().iter().map(|step| (step.name.clone(), told)).collect();
+        let state = engine.run.state();
+        let percent = progress(state, &definition, &live);
+        prop_assert!(percent <= 100);
+        prop_assert_eq!(percent == 100, state.status == Status::Completed);
+    }
+}
+
+#[test]
+fn the_walk_reaches_every_end() {
+    use proptest::strategy::ValueTree;
+    let mut runner = proptest::test_runner::TestRunner::deterministic();
+    let mut ends = BTreeSet::new();
+    for _ in 0..200 {
+        let events = events().new_tree(&mut runner).unwrap().current();
+        let status: &str = after(&events).run.state().status.into();
+        ends.insert(status);
+    }
+    assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["cancelled", "completed", "failed", "pending", "running"]);
+}

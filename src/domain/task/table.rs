@@ -1,0 +1,156 @@
+//! Every state of a task meets every message. The snapshot is the specification: read it before accepting a change.
+
+use std::fmt::Write as _;
+
+use strum::IntoEnumIterator;
+
+use super::tests::{Run, cancel, creation, film};
+use super::*;
+use crate::domain::machine::Verdict;
+
+fn states() -> Vec<(&'static str, Run)> {
+    let working = || Run::born().done("take");
+    vec![
+        ("unborn", Run::unborn()),
+        ("born", Run::born()),
+        ("resting", Run::born().trips("take")),
+        ("last attempt", Run::born().trips("take").wakes("take", 2)),
+        ("two at work", working()),
+        ("one at work, one resting", working().trips("left")),
+        ("one at work, one done", working().done("left")),
+        ("last step", working().done("left").done("right")),
+        ("completed", working().done("left").done("right").done("store")),
+        ("failed", working().fails("left")),
+        ("cancelled", working().cancelled()),
+    ]
+}
+
+/// What can be said in a state: a name for the table, and the message.
+fn messages(run: &Run) -> Vec<(&'static str, Message)> {
+    let born = EffectNo { version: 1, index: 0 };
+    let steps = || run.state.iter().flat_map(|state| &state.steps);
+    let under_way = steps().find_map(|(_, step)| match step {
+        StepState::Started { effect, .. } => Some(*effect),
+        _ => None,
+    });
+    let (resting, attempt) = steps()
+        .find_map(|(name, step)| match step {
+            StepState::Resting { attempt, .. } => Some((name.clone(), *attempt)),
+            _ => None,
+        })
+        .unwrap_or_else(|| ("take".to_owned(), 2));
+    let report = |outcome| Message::StepReported(Report { effect: under_way.unwrap_or(born), outcome });
+    let failed = |retryable| Failure { retryable, ..Failure::fatal("oops", "It went wrong.") };
+    let same = creation(film().pinned());
+    let mut other = same.clone();
+    other.request.template_code = "template_002".into();
+    let stranger = EffectNo { version: 99, index: 0 };
+    vec![
+        ("create", Message::Create(Box::new(same))),
+        ("create another", Message::Create(Box::new(other))),
+        ("reported done", report(Ok(serde_json::json!({ "file": "f" })))),
+        ("reported passing failure", report(Err(failed(true)))),
+        ("reported fatal failure", report(Err(failed(false)))),
+        ("reported, not ours", Message::StepReported(Report { effect: stranger, outcome: Ok(Value::Null) })),
+        ("retry due", Message::RetryDue { step: resting.clone(), attempt }),
+        ("retry due, other attempt", Message::RetryDue { step: resting, attempt: attempt + 1 }),
+        ("retry due, unknown step", Message::RetryDue { step: "nowhere".into(), attempt: 1 }),
+        ("cancel", cancel(None)),
+        ("cancel by an input", cancel(Some(Address::new("input", "in_1")))),
+    ]
+}
+
+/// Fails to compile when a message is added, so that the table is thought of; counts the kinds above.
+fn kind(message: &Message) -> usize {
+    match message {
+        Message::Create(_) => 0,
+        Message::StepReported(_) => 1,
+        Message::RetryDue { .. } => 2,
+        Message::Cancel { .. } => 3,
+    }
+}
+
+fn number(effect: EffectNo) -> String {
+    format!("{}:{}", effect.version, effect.index)
+}
+
+fn steps(state: &State) -> String {
+    let step = |(name, step): (&String, &StepState)| {
+        let how = match step {
+            StepState::Started { effect, attempt } => format!("attempt {attempt} as {}", number(*effect)),
+            StepState::Resting { timer, attempt, failure } => {
+                format!("{} rests for attempt {attempt} until {}", failure.code, number(*timer))
+            }
+            StepState::Done { result } => format!("done {}", result["file"].as_str().unwrap_or("-")),
+            StepState::Failed => "failed".to_owned(),
+            StepState::Stopped => "stopped".to_owned(),
+        };
+        format!("{name} {how}")
+    };
+    state.steps.iter().map(step).collect::<Vec<_>>().join(", ")
+}
+
+fn effect(effect: &Effect, moment: Moment) -> String {
+    match effect {
+        Effect::StartStep(call) => format!("start {} attempt {}", call.step, call.attempt),
+        Effect::ArmRetry { due, step, attempt } => {
+            format!("arm {step} attempt {attempt} in {}ms", due.since_ms(moment.now))
+        }
+        Effect::Stop(effect) => format!("stop {}", number(*effect)),
+        Effect::Disarm(effect) => format!("disarm {}", number(*effect)),
+        Effect::Answer { input, refused } => {
+            format!("answer {input}: {}", refused.as_deref().unwrap_or("accepted"))
+        }
+    }
+}
+
+fn cell(run: &Run, message: Message) -> String {
+    let decision = match run.machine.apply(run.state.as_ref(), message, run.moment()) {
+        Ok(decision) => decision,
+        Err(broken) => return format!("broken: {broken}"),
+    };
+    let mut cell = match &decision.verdict {
+        Verdict::Applied => "applied".to_owned(),
+        Verdict::Refused(reason) => format!("refused: {reason}"),
+        Verdict::Ignored => "ignored".to_owned(),
+    };
+    if let Some(state) = &decision.state {
+        let status: &str = state.status.into();
+        write!(cell, " -> {status} [{}]", steps(state)).unwrap();
+    }
+    for ordered in &decision.effects {
+        write!(cell, "; {}", effect(ordered, run.moment())).unwrap();
+    }
+    cell
+}
+
+#[test]
+fn every_state_meets_every_message() {
+    let mut table = String::new();
+    for (name, run) in states() {
+        let status: &str = run.state.as_ref().map_or("-", |state| state.status.into());
+        let now = run.state.as_ref().map(steps).unwrap_or_default();
+        writeln!(table, "\n== {name}: {status} [{now}]").unwrap();
+        for (said, message) in messages(&run) {
+            writeln!(table, "{said:<26} {}", cell(&run, message)).unwrap();
+        }
+    }
+    insta::assert_snapshot!(table.trim_start());
+}
+
+#[test]
+fn the_table_has_every_status_every_step_state_and_every_message() {
+    let states = states();
+    for status in Status::iter() {
+        assert!(
+            states.iter().any(|(_, run)| run.state.as_ref().is_some_and(|state| state.status == status)),
+            "{status:?}"
+        );
+    }
+    let steps = states.iter().filter_map(|(_, run)| run.state.as_ref()).flat_map(|state| state.steps.values());
+    let shown: std::collections::BTreeSet<&'static str> = steps.map(Into::into).collect();
+    assert_eq!(shown.into_iter().collect::<Vec<_>>(), ["done", "failed", "resting", "started", "stopped"]);
+    let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
+    said.dedup();
+    assert_eq!(said, [0, 1, 2, 3]);
+}
