@@ -4,3 +4,4 @@
 //! next: no IO), `actor` and `supervisor` (the shell that carries it out), `engine` (the door for the product).
 
 pub mod journal;
+pub mod retry;
