@@ -1,1 +1,15 @@
-//! Rows.
+//! Rows of the Mixvideo database: no queries, no rules. Times are milliseconds since the Unix epoch, UTC.
+
+// The derive macros make public items that cannot carry documentation of their own.
+#![allow(missing_docs)]
+
+pub mod api_key;
+pub mod claim;
+pub mod dead;
+pub mod input;
+pub mod journal;
+pub mod outbox;
+pub mod setting;
+pub mod task;
+pub mod template;
+pub mod workflow_definition;

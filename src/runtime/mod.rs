@@ -15,6 +15,7 @@ pub mod kind;
 pub mod mailbox;
 pub mod mailman;
 pub mod partition;
+pub mod retry;
 pub mod root;
 pub mod supervisor;
 pub mod watch;

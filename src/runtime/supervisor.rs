@@ -16,7 +16,7 @@ use super::activity::{Activities, LaneOptions, Work};
 use super::actor::{self, Adopt, Decide, Entity};
 use super::fold::{Snapshot, panic_text};
 use super::journal::committer::Committer;
-use super::journal::{Envelope, Journal, MessageId, Outcome, Stored};
+use super::journal::{Cursor, Envelope, Journal, MessageId, Outcome, Stored};
 use super::kind::{Kind, Unreadable};
 use super::mailbox::Mailbox;
 use super::mailman::{Errand, Mailman};
@@ -410,7 +410,7 @@ async fn answer(shared: &Shared, partition: u32, command: Command) -> Option<Eve
             Event::SetAside { actor, id, result: result.map(|_| ()).map_err(|error| error.to_string()) }
         }
         Command::Park { actor, id } => {
-            let result = match journal.park(&id).await {
+            let result = match journal.park(&id, &actor).await {
                 Ok(true) => Ok(()),
                 Ok(false) => Err("the actor was born meanwhile".to_owned()),
                 Err(error) => Err(error.to_string()),
@@ -418,8 +418,13 @@ async fn answer(shared: &Shared, partition: u32, command: Command) -> Option<Eve
             Event::SetAside { actor, id, result }
         }
         Command::Sweep { lane, after, due_by, max } => {
-            match journal.sweep(partition, &lane, due_by, after.as_ref(), max).await {
-                Ok(page) => Event::Swept { lane, envelopes: page.envelopes, next: page.next },
+            let after = after.map(|(due, id)| Cursor { due, id });
+            match journal.sweep(partition, &lane, due_by, after.as_ref(), max as u64).await {
+                Ok(envelopes) => {
+                    let last = envelopes.last().filter(|_| envelopes.len() == max);
+                    let next = last.map(|last| (last.due, last.id.clone()));
+                    Event::Swept { lane, envelopes, next }
+                }
                 Err(error) => {
                     tracing::warn!(partition, %lane, %error, "the outbox could not be swept");
                     Event::SweepFailed { lane }

@@ -4,8 +4,24 @@
 //! and the effects that are settled. The [`committer`] writes many units in one transaction. A unit wins as a whole
 //! or leaves nothing behind.
 
+mod batch;
+pub mod committer;
+mod connect;
+mod dialect;
+mod error;
+mod open;
+mod outside;
+mod read;
+mod writer;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use committer::{Busy, Committer, CommitterStats};
+pub use error::{Error, Reaction};
+pub use open::{Faults, Journal, Options, migrate, partition_of};
+pub use outside::{DeadLetter, Pruned};
+pub use read::{Cursor, LaneDepth, Past, Stored};
 
 use crate::domain::{Address, EffectNo, Timestamp, Verdict};
 

@@ -1,0 +1,323 @@
+//! Units as rows, and the script that writes them.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{Address, Verdict};
+use crate::runtime::journal::dialect::{Datum, Holds, Script, Shape, Source, Step};
+use crate::runtime::journal::{Cell, ColumnType, Entry, StateTable, Unit, partition_of};
+
+const CLAIMS: Shape<'static> = &[
+    ("name", Holds::Text),
+    ("fingerprint", Holds::Text),
+    ("actor", Holds::Text),
+    ("answer", Holds::Text),
+    ("expires", Holds::Integer),
+];
+const JOURNAL: Shape<'static> = &[
+    ("actor", Holds::Text),
+    ("version", Holds::Integer),
+    ("message_id", Holds::Text),
+    ("verdict", Holds::Text),
+    ("reason", Holds::MaybeText),
+    ("body", Holds::Text),
+    ("now", Holds::Integer),
+    ("schema", Holds::Integer),
+];
+const POSTS: Shape<'static> = &[
+    ("id", Holds::Text),
+    ("target", Holds::Text),
+    ("partition", Holds::Integer),
+    ("lane", Holds::Text),
+    ("due", Holds::Integer),
+    ("body", Holds::Text),
+    ("deaths", Holds::Integer),
+    ("created_at", Holds::Integer),
+];
+const SETTLED: Shape<'static> = &[("id", Holds::Text)];
+const BORN: Shape<'static> = &[("target", Holds::Text)];
+
+/// A state table with what scripts need of it.
+pub(super) struct Shaped {
+    pub(super) table: &'static StateTable,
+    births: String,
+    updates: String,
+    fields: Vec<(&'static str, Holds)>,
+    birth: Step,
+    update: Step,
+}
+
+impl Shaped {
+    pub(super) fn new(table: &'static StateTable) -> Self {
+        let mut fields = vec![
+            ("id", Holds::Text),
+            ("expected", Holds::Integer),
+            ("version", Holds::Integer),
+            ("status", Holds::Text),
+            ("schema", Holds::Integer),
+            ("state", Holds::Text),
+            ("created_at", Holds::Integer),
+            ("updated_at", Holds::Integer),
+        ];
+        fields.extend(table.columns.iter().map(|column| {
+            let holds = match column.holds {
+                ColumnType::Text => Holds::MaybeText,
+                ColumnType::Integer => Holds::MaybeInteger,
+            };
+            (column.name, holds)
+        }));
+        let (births, updates) = (format!("births {}", table.table), format!("updates {}", table.table));
+        let stored: Vec<&str> = fields.iter().map(|(name, _)| *name).filter(|name| *name != "expected").collect();
+        let changed: Vec<String> = stored
+            .iter()
+            .filter(|name| !matches!(**name, "id" | "created_at"))
+            .map(|name| format!("{name} = v.{name}"))
+            .collect();
+        let (name, stored, changed) = (table.table, stored.join(", "), changed.join(", "));
+        let birth =
+            Step { sql: format!("INSERT INTO {name} ({stored}) SELECT {stored} FROM {{{births}}} AS v"), hits: None };
+        let update = Step {
+            sql: format!(
+                "UPDATE {name} AS t SET {changed} FROM {{{updates}}} AS v WHERE t.id = v.id AND t.version = v.expected"
+            ),
+            hits: Some(updates.clone()),
+        };
+        Self { table, births, updates, fields, birth, update }
+    }
+}
+
+/// Why a unit can be written by no database, if so: what is checked here would otherwise be stored askew by one of
+/// them and refused by the other.
+pub(super) fn flaw(unit: &Unit, known: &BTreeMap<&'static str, Shaped>) -> Option<String> {
+    let actor = &unit.actor;
+    if !known.get(unit.table.kind).is_some_and(|shaped| shaped.table == unit.table) || actor.kind() != unit.table.kind {
+        return Some(format!("{actor} has no state table here"));
+    }
+    if unit.entries.is_empty() {
+        return Some(format!("a unit of {actor} holds no decision"));
+    }
+    let versions = unit.entries.iter().map(|entry| entry.version);
+    let beyond = |version: u64| i64::try_from(version).is_err();
+    if beyond(unit.expected) || beyond(unit.version()) || !versions.eq(unit.expected + 1..=unit.version()) {
+        return Some(format!("the decisions of {actor} on version {} do not follow each other", unit.expected));
+    }
+    let fits = |(cell, column): (&Cell, &super::Column)| {
+        matches!((cell, column.holds), (Cell::Text(_), ColumnType::Text) | (Cell::Integer(_), ColumnType::Integer))
+    };
+    let cells = &unit.state.cells;
+    if cells.len() != unit.table.columns.len() || !cells.iter().zip(unit.table.columns).all(fits) {
+        return Some(format!("the state of {actor} does not fit the columns of `{}`", unit.table.table));
+    }
+    texts(unit)
+        .any(|text| text.as_bytes().contains(&0))
+        .then(|| format!("a unit of {actor} holds the character U+0000"))
+}
+
+/// Every text a unit brings.
+fn texts(unit: &Unit) -> impl Iterator<Item = &str> {
+    let entries = unit.entries.iter().flat_map(|entry| {
+        let reason = reason(entry).unwrap_or_default();
+        [entry.message.as_str(), &*entry.body, reason]
+    });
+    let posts = unit.posts.iter().flat_map(|post| [post.id.as_str(), post.to.as_str(), &*post.lane, &*post.body]);
+    let claim = unit.claim.iter().flat_map(|claim| [&*claim.name, &*claim.fingerprint, &*claim.answer]);
+    let cells = unit.state.cells.iter().filter_map(|cell| match cell {
+        Cell::Text(text) => text.as_deref(),
+        Cell::Integer(_) => None,
+    });
+    [unit.actor.as_str(), &*unit.state.state]
+        .into_iter()
+        .chain(entries)
+        .chain(posts)
+        .chain(claim)
+        .chain(cells)
+        .chain(unit.settled.iter().map(super::MessageId::as_str))
+}
+
+/// How many rows a unit writes, and roughly how many bytes.
+pub(super) fn weight(unit: &Unit) -> (usize, usize) {
+    let rows = 1 + unit.entries.len() + unit.posts.len() + unit.settled.len() + usize::from(unit.claim.is_some());
+    (rows, texts(unit).map(str::len).sum())
+}
+
+/// The script that writes all of `units`, which are of different actors, or fails. Rows go in order of their keys, so
+/// that two writers wait for each other rather than in a circle.
+pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, Shaped>, partitions: u32) -> Script<'a> {
+    let mut units = units.to_vec();
+    units.sort_unstable_by(|a, b| a.actor.cmp(&b.actor));
+    let mut script = Script::default();
+    claims(&mut script, &units);
+    for shaped in known.values() {
+        states(&mut script, &units, shaped);
+    }
+    history(&mut script, &units);
+    effects(&mut script, &units, partitions);
+    script
+}
+
+fn add<'a>(script: &mut Script<'a>, source: Source<'a>, sql: &str) {
+    if !source.is_empty() {
+        script.sources.push(source);
+        script.steps.push(Step { sql: sql.to_owned(), hits: None });
+    }
+}
+
+fn claims<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
+    let mut taken: Vec<_> = units.iter().filter_map(|unit| Some((unit.claim.as_ref()?, &unit.actor))).collect();
+    taken.sort_unstable_by(|(a, _), (b, _)| a.name.cmp(&b.name));
+    let mut rows = Source::new("claims", CLAIMS);
+    for (claim, actor) in taken {
+        rows.push([
+            Datum::Text(&claim.name),
+            Datum::Text(&claim.fingerprint),
+            Datum::Text(actor.as_str()),
+            Datum::Text(&claim.answer),
+            Datum::Integer(claim.expires.0),
+        ]);
+    }
+    add(
+        script,
+        rows,
+        "INSERT INTO claims (name, fingerprint, actor, answer, expires) \
+         SELECT name, fingerprint, actor, answer, expires FROM {claims} AS v",
+    );
+}
+
+fn states<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
+    let mut births = Source::new(&shaped.births, &shaped.fields);
+    let mut updates = Source::new(&shaped.updates, &shaped.fields);
+    for unit in units.iter().filter(|unit| unit.table == shaped.table) {
+        let (first, last) = (unit.entries.first(), unit.entries.last());
+        let time = |entry: Option<&Entry>| Datum::Integer(entry.map_or(0, |entry| entry.now.0));
+        let row = [
+            Datum::Text(unit.actor.key()),
+            Datum::Integer(unit.expected.cast_signed()),
+            Datum::Integer(unit.version().cast_signed()),
+            Datum::Text(unit.state.status),
+            Datum::Integer(unit.state.schema.into()),
+            Datum::Text(&unit.state.state),
+            time(first),
+            time(last),
+        ];
+        let cells = unit.state.cells.iter().map(|cell| match cell {
+            Cell::Text(text) => text.as_deref().into(),
+            Cell::Integer(number) => number.map_or(Datum::Null, Datum::Integer),
+        });
+        let rows = if unit.expected == 0 { &mut births } else { &mut updates };
+        rows.push(row.into_iter().chain(cells));
+    }
+    for (rows, step) in [(births, &shaped.birth), (updates, &shaped.update)] {
+        if !rows.is_empty() {
+            script.sources.push(rows);
+            script.steps.push(Step { sql: step.sql.clone(), hits: step.hits.clone() });
+        }
+    }
+}
+
+fn history<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
+    let mut rows = Source::new("journal", JOURNAL);
+    for unit in units {
+        for entry in &unit.entries {
+            rows.push([
+                Datum::Text(unit.actor.as_str()),
+                Datum::Integer(entry.version.cast_signed()),
+                Datum::Text(entry.message.as_str()),
+                Datum::Text(verdict(entry)),
+                reason(entry).into(),
+                Datum::Text(&entry.body),
+                Datum::Integer(entry.now.0),
+                Datum::Integer(unit.state.schema.into()),
+            ]);
+        }
+    }
+    add(
+        script,
+        rows,
+        "INSERT INTO journal (actor, version, message_id, verdict, reason, body, now, schema) \
+         SELECT actor, version, message_id, verdict, reason, body, now, schema FROM {journal} AS v",
+    );
+}
+
+/// A row that is settled is not also called back from parking: on PostgreSQL only one of the two would happen.
+fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
+    let mut posts = Source::new("posts", POSTS);
+    let mut settled = Source::new("settled", SETTLED);
+    let mut born = Source::new("born", BORN);
+    for unit in units {
+        let decided = unit.entries.last().map_or(0, |entry| entry.now.0);
+        for post in &unit.posts {
+            posts.push([
+                Datum::Text(post.id.as_str()),
+                Datum::Text(post.to.as_str()),
+                Datum::Integer(partition_of(&post.to, partitions).into()),
+                Datum::Text(&post.lane),
+                Datum::Integer(post.due.0),
+                Datum::Text(&post.body),
+                Datum::Integer(post.deaths.into()),
+                Datum::Integer(decided),
+            ]);
+        }
+        for message in &unit.settled {
+            settled.push([Datum::Text(message.as_str())]);
+        }
+        if unit.expected == 0 {
+            born.push([Datum::Text(unit.actor.as_str())]);
+        }
+    }
+    add(
+        script,
+        posts,
+        "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
+         SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
+    );
+    let but_settled = if settled.is_empty() { "" } else { " AND id NOT IN (SELECT id FROM {settled} AS s)" };
+    add(script, settled, "DELETE FROM outbox WHERE id IN (SELECT id FROM {settled} AS v)");
+    let unpark = format!(
+        "UPDATE outbox SET parked = 0 WHERE parked = 1 AND target IN (SELECT target FROM {{born}} AS v){but_settled}"
+    );
+    add(script, born, &unpark);
+}
+
+fn verdict(entry: &Entry) -> &'static str {
+    match entry.verdict {
+        Verdict::Applied => "applied",
+        Verdict::Refused(_) => "refused",
+        Verdict::Ignored => "ignored",
+    }
+}
+
+fn reason(entry: &Entry) -> Option<&str> {
+    match &entry.verdict {
+        Verdict::Refused(reason) => Some(reason),
+        Verdict::Applied | Verdict::Ignored => None,
+    }
+}
+
+/// What a script may hold.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) rows: usize,
+    pub(super) bytes: usize,
+}
+
+/// Takes from the front of `waiting` what may share a transaction: within the limits (but at least one unit), no actor
+/// twice and no claim twice. What it passes over stays, in order.
+pub(super) fn take_round(units: &[std::sync::Arc<Unit>], waiting: &mut Vec<usize>, limits: Limits) -> Vec<usize> {
+    let (mut actors, mut names) = (std::collections::HashSet::<&Address>::new(), std::collections::HashSet::new());
+    let (mut rows, mut bytes, mut full) = (0, 0, false);
+    let mut round = Vec::new();
+    waiting.retain(|&index| {
+        let unit = &*units[index];
+        let weight = weight(unit);
+        let fits = round.is_empty() || (rows + weight.0 <= limits.rows && bytes + weight.1 <= limits.bytes);
+        full |= !fits;
+        let claimed = unit.claim.as_ref().is_some_and(|claim| !names.insert(&claim.name));
+        if full || !actors.insert(&unit.actor) || claimed {
+            actors.insert(&unit.actor);
+            return true;
+        }
+        (rows, bytes) = (rows + weight.0, bytes + weight.1);
+        round.push(index);
+        false
+    });
+    round
+}

@@ -1,0 +1,281 @@
+//! Writes that belong to no unit: setting effects aside and calling them back, parking, and forgetting what is old.
+
+use mixvideo_entities::{claim, dead, outbox};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
+    QueryOrder, QuerySelect, TransactionTrait, sea_query::Expr,
+};
+
+use crate::domain::{Address, Timestamp};
+use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
+use crate::runtime::journal::error::{Error, Trouble};
+use crate::runtime::journal::read::{envelope, remains};
+use crate::runtime::journal::{Envelope, Journal, MessageId};
+
+const ACTOR: Shape<'static> = &[("actor", Holds::Text)];
+
+/// An effect that was set aside for a person.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadLetter {
+    /// What it was.
+    pub envelope: Envelope,
+    /// Why it was set aside.
+    pub reason: String,
+    /// When.
+    pub died_at: Timestamp,
+}
+
+/// What one call of [`Journal::prune`] did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pruned {
+    /// Journal rows deleted.
+    pub rows: u64,
+    /// Where the next call goes on; `None` after the last actor.
+    pub next: Option<String>,
+}
+
+impl Journal {
+    /// Sets an effect aside for `reason`. `false` when it is not outstanding.
+    ///
+    /// # Errors
+    /// A write that failed; nothing was moved, or all of it was.
+    pub async fn quarantine(&self, effect: &MessageId, reason: &str, now: Timestamp) -> Result<bool, Error> {
+        self.write("set aside", effect.as_str(), async |database| {
+            let transaction = database.begin().await?;
+            let Some(row) = outbox::Entity::find_by_id(effect.as_str()).one(&transaction).await? else {
+                return Ok(false);
+            };
+            let moved = dead::Model {
+                id: row.id,
+                target: row.target,
+                partition: row.partition,
+                lane: row.lane,
+                due: row.due,
+                body: row.body,
+                deaths: row.deaths,
+                reason: reason.replace('\0', "\u{fffd}"),
+                died_at: now.0,
+            };
+            let gone = outbox::Entity::delete_by_id(effect.as_str()).exec(&transaction).await?;
+            if gone.rows_affected == 0 {
+                return Ok(false);
+            }
+            dead::Entity::insert(moved.into_active_model()).exec_without_returning(&transaction).await?;
+            transaction.commit().await?;
+            Ok(true)
+        })
+        .await
+    }
+
+    /// Effects that were set aside, by id, past `after`.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn dead_list(&self, after: Option<&MessageId>, limit: u64) -> Result<Vec<DeadLetter>, Error> {
+        let after = after.map_or("", MessageId::as_str);
+        let find = dead::Entity::find().filter(dead::Column::Id.gt(after)).order_by_asc(dead::Column::Id).limit(limit);
+        self.read("the dead", find.all(&self.readers)).await?.into_iter().map(letter).collect()
+    }
+
+    /// An effect that was set aside.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn dead_show(&self, effect: &MessageId) -> Result<Option<DeadLetter>, Error> {
+        let row = self.read("the dead", dead::Entity::find_by_id(effect.as_str()).one(&self.readers)).await?;
+        row.map(letter).transpose()
+    }
+
+    /// Makes an effect that was set aside outstanding again, under its own id and with a clean record; the envelope is
+    /// for the mailbox. `None` when it is not set aside.
+    ///
+    /// # Errors
+    /// A write that failed; nothing was moved, or all of it was.
+    pub async fn replay(&self, effect: &MessageId, now: Timestamp) -> Result<Option<Envelope>, Error> {
+        let row = self
+            .write("replay", effect.as_str(), async |database| {
+                let transaction = database.begin().await?;
+                let Some(row) = dead::Entity::find_by_id(effect.as_str()).one(&transaction).await? else {
+                    return Ok(None);
+                };
+                let gone = dead::Entity::delete_by_id(effect.as_str()).exec(&transaction).await?;
+                if gone.rows_affected == 0 {
+                    return Ok(None);
+                }
+                let moved = outbox::Model {
+                    id: row.id,
+                    target: row.target,
+                    partition: row.partition,
+                    lane: row.lane,
+                    due: row.due,
+                    body: row.body,
+                    deaths: 0,
+                    parked: 0,
+                    created_at: now.0,
+                };
+                outbox::Entity::insert(moved.clone().into_active_model()).exec_without_returning(&transaction).await?;
+                transaction.commit().await?;
+                Ok(Some(moved))
+            })
+            .await?;
+        row.map(envelope).transpose()
+    }
+
+    /// Forgets an effect that was set aside. `false` when there is none.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn drop_dead(&self, effect: &MessageId) -> Result<bool, Error> {
+        self.write("drop", effect.as_str(), async |database| {
+            Ok(dead::Entity::delete_by_id(effect.as_str()).exec(database).await?.rows_affected > 0)
+        })
+        .await
+    }
+
+    /// Counts a death of the process with this effect as the only suspect, before it is tried again; the new count. 0
+    /// when it is not outstanding.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn count_death(&self, effect: &MessageId) -> Result<u32, Error> {
+        self.write("count a death of", effect.as_str(), async |database| {
+            let sql = "UPDATE outbox SET deaths = deaths + 1 WHERE id = {1} RETURNING deaths";
+            let statement = self.shared.dialect.query(sql, &[], vec![effect.as_str().into()]);
+            match database.query_one_raw(statement).await? {
+                Some(row) => Ok(u32::try_from(row.try_get_by_index::<i64>(0)?).unwrap_or(u32::MAX)),
+                None => Ok(0),
+            }
+        })
+        .await
+    }
+
+    /// Lets a message wait for the birth of its target, whose commit calls it back. `false` when it is not outstanding
+    /// or the target exists by now: it can be handled.
+    ///
+    /// # Errors
+    /// A kind without a table, or a write that failed.
+    pub async fn park(&self, message: &MessageId, target: &Address) -> Result<bool, Error> {
+        let kind = target.kind();
+        let shaped = self.shared.tables.get(kind).ok_or_else(|| Error::UnknownKind(kind.to_owned()))?;
+        self.write("park", message.as_str(), async |database| {
+            let sql = format!(
+                "UPDATE outbox SET parked = 1 WHERE id = {{1}} AND target = {{2}} \
+                 AND NOT EXISTS (SELECT 1 FROM {} WHERE id = {{3}})",
+                shaped.table.table
+            );
+            let values = vec![message.as_str().into(), target.as_str().into(), target.key().into()];
+            Ok(database.execute_raw(self.shared.dialect.query(&sql, &[], values)).await?.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Drops the journals of actors of a kind that have been in one of the statuses `finals` since `before`. Their
+    /// state rows stay and refuse late messages. Looks at `limit` actors, those with keys past `after`.
+    ///
+    /// # Errors
+    /// A kind without a table, or a write that failed.
+    pub async fn prune(
+        &self,
+        kind: &str,
+        finals: &[&str],
+        before: Timestamp,
+        after: Option<&str>,
+        limit: u64,
+    ) -> Result<Pruned, Error> {
+        let shaped = self.shared.tables.get(kind).ok_or_else(|| Error::UnknownKind(kind.to_owned()))?;
+        let sql = format!(
+            "SELECT id, status, updated_at FROM {} WHERE id > {{1}} ORDER BY id LIMIT {{2}}",
+            shaped.table.table
+        );
+        let values = vec![after.unwrap_or_default().into(), limit.cast_signed().into()];
+        let statement = self.shared.dialect.query(&sql, &[], values);
+        let rows = self.read("what may be pruned", self.readers.query_all_raw(statement)).await?;
+        let row = |row: &sea_orm::QueryResult| -> Result<(String, String, i64), DbErr> {
+            Ok((row.try_get_by_index(0)?, row.try_get_by_index(1)?, row.try_get_by_index(2)?))
+        };
+        let seen: Vec<_> = rows
+            .iter()
+            .map(row)
+            .collect::<Result<_, _>>()
+            .map_err(|source| Error::Read { what: "what may be pruned", source })?;
+        let next = if seen.len() as u64 == limit { seen.last().map(|(id, ..)| id.clone()) } else { None };
+        let old: Vec<String> = seen
+            .into_iter()
+            .filter(|(_, status, at)| *at < before.0 && finals.contains(&status.as_str()))
+            .map(|(id, ..)| format!("{kind}/{id}"))
+            .collect();
+        if old.is_empty() {
+            return Ok(Pruned { rows: 0, next });
+        }
+        let rows = self
+            .write("prune the journals of", kind, async |database| {
+                let mut actors = Source::new("actors", ACTOR);
+                for actor in &old {
+                    actors.push([Datum::Text(actor)]);
+                }
+                let sql = "DELETE FROM journal WHERE actor IN (SELECT actor FROM {actors} AS v)";
+                let statement = self.shared.dialect.query(sql, &[actors], Vec::new());
+                Ok(database.execute_raw(statement).await?.rows_affected())
+            })
+            .await?;
+        Ok(Pruned { rows, next })
+    }
+
+    /// Forgets up to `limit` claims that have expired; how many.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn prune_claims(&self, now: Timestamp, limit: u64) -> Result<u64, Error> {
+        self.write("prune", "claims", async |database| {
+            let expired: Vec<String> = claim::Entity::find()
+                .select_only()
+                .column(claim::Column::Name)
+                .filter(claim::Column::Expires.lte(now.0))
+                .limit(limit)
+                .into_tuple()
+                .all(database)
+                .await?;
+            if expired.is_empty() {
+                return Ok(0);
+            }
+            let gone = claim::Entity::delete_many()
+                .filter(Expr::col(claim::Column::Name).is_in(expired))
+                .exec(database)
+                .await?;
+            Ok(gone.rows_affected)
+        })
+        .await
+    }
+
+    /// Writes in turn with the units, over a connection of its own.
+    async fn write<T>(
+        &self,
+        what: &'static str,
+        id: &str,
+        work: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, DbErr>,
+    ) -> Result<T, Error> {
+        let mut writer = self.writer.lock().await;
+        let _turn = self.shared.turn.lock().await;
+        let limit = self.shared.options.attempt_limit;
+        let answer = tokio::time::timeout(limit, work(writer.connection().await?)).await;
+        let failed = |source| Error::Write { what, id: id.to_owned(), source };
+        match answer {
+            Ok(Ok(done)) => Ok(done),
+            Ok(Err(error)) => {
+                if Trouble::of(&error) == Trouble::Away {
+                    writer.close().await;
+                }
+                Err(failed(error))
+            }
+            Err(_) => {
+                writer.close().await;
+                Err(Error::TooSlow { what })
+            }
+        }
+    }
+}
+
+fn letter(row: dead::Model) -> Result<DeadLetter, Error> {
+    let envelope = remains(&row)?;
+    Ok(DeadLetter { envelope, reason: row.reason, died_at: Timestamp(row.died_at) })
+}

@@ -1,0 +1,8 @@
+//! All integration tests, in one binary: they share what is slow to link. `bash tests/run.sh` gives them the servers
+//! they need.
+
+// Tests are about what happens, not about reporting it.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+mod journal;
+mod postgres;

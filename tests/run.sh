@@ -1,0 +1,51 @@
+#!/bin/bash
+# Runs all tests. Installs what they need when it is missing (Debian's PostgreSQL 15, at the version that the
+# distribution pins), and starts a private PostgreSQL for them, which is gone afterwards.
+# Arguments are passed on to the test runner: `bash tests/run.sh journal` runs the tests whose names hold "journal".
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The directory of PostgreSQL's programs, newest version first.
+postgres_programs() {
+    find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin -type d 2>/dev/null | sort -rV | head -n 1
+}
+
+programs=$(postgres_programs)
+if [ ! -x "$programs/postgres" ]; then
+    echo "PostgreSQL is missing: installing Debian's" >&2
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >&2
+    programs=$(postgres_programs)
+fi
+
+# PostgreSQL refuses to run as root: then it runs as the user that its package made.
+as_postgres() {
+    if [ "$(id -u)" = 0 ]; then
+        runuser -u postgres -- "$@"
+    else
+        "$@"
+    fi
+}
+
+home=$(mktemp -d "${TMPDIR:-/tmp}/mixvideo-postgres.XXXXXX")
+if [ "$(id -u)" = 0 ]; then
+    chown postgres: "$home"
+fi
+stop() {
+    as_postgres "$programs/pg_ctl" -D "$home/data" -m immediate -s stop >/dev/null 2>&1 || true
+    rm -rf "$home"
+}
+trap stop EXIT
+
+# A free port: the one that the system picks.
+port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+as_postgres "$programs/initdb" -D "$home/data" -U mixvideo -A trust -E UTF8 --no-instructions >/dev/null
+as_postgres "$programs/pg_ctl" -D "$home/data" -l "$home/log" -s -w -t 60 \
+    -o "-p $port -k $home -c listen_addresses=127.0.0.1 -c max_connections=300" start
+export MIXVIDEO_TEST_POSTGRES="postgres://mixvideo@127.0.0.1:$port/postgres"
+
+if cargo nextest --version >/dev/null 2>&1; then
+    cargo nextest run --workspace "$@"
+else
+    cargo test --workspace "$@"
+fi
