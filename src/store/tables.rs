@@ -1,6 +1,12 @@
-//! Where the states of each kind of actor live.
+//! The kinds of actor, and where the states of each live.
 
-use crate::runtime::journal::{Column, ColumnType, StateTable};
+use std::sync::Arc;
+
+use crate::domain::input::InputMachine;
+use crate::domain::task::{self, TaskMachine};
+use crate::domain::workflow::Library;
+use crate::runtime::journal::{Cell, Column, ColumnType, StateTable};
+use crate::runtime::kind::{Hosted, Kind};
 
 const fn text(name: &'static str) -> Column {
     Column { name, holds: ColumnType::Text }
@@ -15,3 +21,25 @@ pub static INPUTS: StateTable = StateTable { kind: "input", table: "inputs", col
 
 /// All of them, as the journal is opened with.
 pub static ALL: &[&StateTable] = &[&TASKS, &INPUTS];
+
+/// The kinds of actor of the product, each with its table.
+#[must_use]
+pub fn kinds(library: &Arc<Library>) -> Vec<Arc<dyn Kind>> {
+    vec![
+        Arc::new(Hosted { machine: TaskMachine::new(library.clone()), table: &TASKS, cells: task_cells }),
+        Arc::new(Hosted {
+            machine: InputMachine,
+            table: &INPUTS,
+            cells: |input| vec![Cell::Text(Some(input.concerns.to_string()))],
+        }),
+    ]
+}
+
+fn task_cells(task: &task::State) -> Vec<Cell> {
+    let request = &task.request;
+    vec![
+        Cell::Text(Some(request.owner.clone())),
+        Cell::Text(request.user_id.clone()),
+        Cell::Text(Some(request.template_code.clone())),
+    ]
+}

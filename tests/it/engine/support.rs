@@ -1,0 +1,138 @@
+//! A node of the engine with the product's kinds and activities that do nothing.
+
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library};
+use mixvideo::domain::{Failure, ids::TaskId, task};
+use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
+use mixvideo::runtime::clock::SystemClock;
+use mixvideo::runtime::engine::{Birth, Engine, Parts};
+use mixvideo::runtime::journal::committer::Committer;
+use mixvideo::runtime::journal::{Journal, MessageId, Options};
+use mixvideo::runtime::kind::Kind;
+use mixvideo::runtime::mailbox::Memory;
+use mixvideo::runtime::partition::Limits;
+use mixvideo::store::tables;
+use tokio_util::sync::CancellationToken;
+
+pub const PARTITIONS: u32 = 4;
+
+/// Runs a test that needs actors.
+pub fn system(test: impl Future<Output = ()>) {
+    actix::System::new().block_on(test);
+}
+
+/// A place for a database that is gone with the test.
+pub struct Place {
+    pub url: String,
+    pub directory: tempfile::TempDir,
+}
+
+pub fn sqlite() -> Place {
+    let directory = tempfile::tempdir().unwrap();
+    Place { url: format!("sqlite://{}", directory.path().join("mixvideo.db").display()), directory }
+}
+
+pub struct Node {
+    pub engine: Engine,
+}
+
+/// Does nothing, at once.
+pub struct Idle;
+
+#[async_trait]
+impl Activities for Idle {
+    async fn run(&self, _: &Work, _: &Progress, _: &CancellationToken) -> Result<serde_json::Value, Failure> {
+        Ok(serde_json::Value::Null)
+    }
+}
+
+pub fn library() -> Arc<Library> {
+    static LIBRARY: LazyLock<Arc<Library>> = LazyLock::new(|| {
+        let parse = |(file, source): (&str, &str)| Definition::parse(file, source).unwrap();
+        Arc::new(Library::new(BUNDLED.into_iter().map(parse)).unwrap())
+    });
+    LIBRARY.clone()
+}
+
+pub fn lanes() -> Vec<LaneOptions> {
+    [Activity::Noop, Activity::Render]
+        .map(|activity| LaneOptions { name: activity.lane().into(), concurrency: 1_024, ahead: 1_024 })
+        .to_vec()
+}
+
+impl Node {
+    pub async fn start(place: &Place) -> Self {
+        Self::start_with(place, tables::kinds(&library()), Arc::new(Idle), Limits::default()).await
+    }
+
+    pub async fn start_with(
+        place: &Place,
+        kinds: Vec<Arc<dyn Kind>>,
+        activities: Arc<dyn Activities>,
+        limits: Limits,
+    ) -> Self {
+        let journal = Journal::open(&Options::new(&place.url), tables::ALL, PARTITIONS).await.unwrap();
+        let committer = Committer::spawn(&journal).unwrap();
+        let clock = Arc::new(SystemClock);
+        let inflight: PathBuf = place.directory.path().join("inflight");
+        let engine = Engine::start(Parts {
+            kinds,
+            journal,
+            committer,
+            mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
+            activities,
+            lanes: lanes(),
+            clock,
+            inflight: Some(inflight),
+            limits,
+            partitions: PARTITIONS,
+        })
+        .await
+        .unwrap();
+        Self { engine }
+    }
+
+    pub async fn count(&self, kind: &str, status: &str) -> u64 {
+        self.engine.journal().counts(kind).await.unwrap().get(status).copied().unwrap_or(0)
+    }
+
+    pub async fn outstanding(&self) -> u64 {
+        self.engine.journal().lanes().await.unwrap().iter().map(|lane| lane.waiting + lane.parked).sum()
+    }
+
+    pub async fn stop(&self) -> bool {
+        self.engine.drain(Duration::from_secs(10)).await
+    }
+}
+
+/// Waits until something holds.
+pub async fn until(what: &str, limit: Duration, mut holds: impl AsyncFnMut() -> bool) {
+    let started = Instant::now();
+    while !holds().await {
+        assert!(started.elapsed() < limit, "not within {limit:?}: {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+pub fn noop_task() -> Birth {
+    let id = TaskId::new(uuid::Uuid::now_v7());
+    let request = task::Request {
+        task_type: task::TaskType::VideoGeneration,
+        template_code: "noop".to_owned(),
+        user_id: None,
+        owner: "client".to_owned(),
+        parameters: serde_json::Map::new(),
+    };
+    let workflow = library().current("noop").unwrap().pinned();
+    let create = task::Message::Create(Box::new(task::Create { id: id.clone(), request, workflow }));
+    Birth {
+        actor: task::address(&id),
+        message: MessageId::from("birth"),
+        body: serde_json::to_string(&create).unwrap(),
+        claim: None,
+    }
+}
