@@ -1,0 +1,8 @@
+//! The journal's behaviour, the same on SQLite and on PostgreSQL.
+
+mod away;
+mod fixture;
+mod histories;
+mod outbox;
+mod poison;
+mod units;
