@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod engine;
+mod journal;
 
 // The fixture is used by tests that are written next to it.
 #[allow(dead_code)]

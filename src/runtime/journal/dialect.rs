@@ -3,6 +3,10 @@
 //! A [`Script`] is written once. Its rows travel as columns, so that its text does not depend on how many there are
 //! and is prepared once: as one JSON text a source on SQLite, as one array a column on PostgreSQL. A script is one
 //! transaction and one trip: several statements in one text on SQLite, one statement of many parts on PostgreSQL.
+//!
+//! Parameters are written `$N` on SQLite too, never `?N`: a statement that uses `?5` alone has the gaps `?1` to `?4`,
+//! which sqlx fills by counting on over all statements of the text; once it has counted past the last value it stops
+//! binding, and `?5` is silently null.
 
 use std::fmt::Write as _;
 
@@ -107,10 +111,7 @@ impl Dialect {
         let mut values = self.bind(sources);
         for (index, value) in more.into_iter().enumerate() {
             values.push(value);
-            let place = match self {
-                Self::Sqlite => format!("?{}", values.len()),
-                Self::Postgres => format!("${}", values.len()),
-            };
+            let place = format!("${}", values.len());
             sql = sql.replace(&format!("{{{}}}", index + 1), &place);
         }
         Statement::from_sql_and_values(self.backend(), sql, values)
@@ -200,7 +201,7 @@ fn sqlite_text(steps: &[Step], placed: &[Placed<'_>]) -> String {
             let place = place_of(name, placed);
             let _ = writeln!(
                 text,
-                "SELECT CASE WHEN changes() = json_array_length(?{place}) THEN 1 ELSE zeroblob(2147483647) END;"
+                "SELECT CASE WHEN changes() = json_array_length(${place}) THEN 1 ELSE zeroblob(2147483647) END;"
             );
         }
     }
@@ -214,7 +215,7 @@ fn sqlite_table(shape: Shape<'_>, place: usize) -> String {
         let comma = if index == 0 { "" } else { ", " };
         let _ = write!(text, "{comma}value->>{index} AS {name}");
     }
-    let _ = write!(text, " FROM json_each(?{place}))");
+    let _ = write!(text, " FROM json_each(${place}))");
     text
 }
 
