@@ -20,6 +20,8 @@ const REST_MS_MAX: i64 = 30_000;
 const SWEEP_SOON_MS: i64 = 500;
 /// How often an actor that keeps losing is reloaded at once before it waits.
 const SETBACKS_MAX: u32 = 3;
+/// Actors whose birth is remembered to be awaited; messages for more of them wait for the next sweep.
+const AWAITED_MAX: usize = 1_024;
 
 /// One partition's scheduler. See the module's documentation.
 pub struct Partition {
@@ -35,6 +37,8 @@ pub struct Partition {
     sweeping: HashMap<Arc<str>, Option<Cursor>, Fixed>,
     /// What was settled while a sweep was under way: its pages may still show it.
     settled_meanwhile: HashSet<MessageId, Fixed>,
+    /// Actors whose birth messages wait for; a hint, so that they need not wait for a sweep as well.
+    awaited: HashSet<Address, Fixed>,
     sweep_at: Timestamp,
     scan_at: Timestamp,
     tickets: u64,
@@ -59,6 +63,7 @@ impl Partition {
             trial_stuck: false,
             sweeping: HashMap::default(),
             settled_meanwhile: HashSet::default(),
+            awaited: HashSet::default(),
             sweep_at: Timestamp(0),
             scan_at: Timestamp(0),
             tickets: 0,
@@ -264,6 +269,7 @@ impl Partition {
     }
 
     fn born(&mut self, actor: Address) {
+        self.sweep_for(&actor);
         if self.seats.contains_key(&actor) {
             return;
         }
@@ -271,6 +277,13 @@ impl Partition {
             self.out.push(Command::Forget { actor });
         } else {
             self.seats.insert(actor, Seat::new(Phase::Idle, true, self.now));
+        }
+    }
+
+    /// The commit of a birth called the messages back that wait for it; a sweep posts them.
+    fn sweep_for(&mut self, actor: &Address) {
+        if self.awaited.remove(actor) {
+            self.sweep(DECIDE.into());
         }
     }
 
@@ -325,6 +338,9 @@ impl Partition {
         let reason = match &failed.why {
             Undecided::Unborn => {
                 seat.phase = Phase::SettingAside { id: id.clone() };
+                if self.awaited.len() < AWAITED_MAX {
+                    self.awaited.insert(actor.clone());
+                }
                 self.out.push(Command::Park { actor: actor.clone(), id });
                 return;
             }
@@ -410,6 +426,9 @@ impl Partition {
     }
 
     fn won(&mut self, actor: &Address, unit: &Unit, is_final: bool, failed: Option<Failed>) {
+        if unit.expected == 0 {
+            self.sweep_for(actor);
+        }
         let horizon = self.now.plus_ms(self.limits.horizon_ms());
         let posts: Vec<Envelope> = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
         if !posts.is_empty() {

@@ -1,14 +1,15 @@
 //! A node of the engine with the product's kinds and activities that do nothing.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use mixvideo::domain::ids::TaskId;
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library};
-use mixvideo::domain::{Failure, ids::TaskId, task};
+use mixvideo::domain::{Failure, Timestamp, task};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
-use mixvideo::runtime::clock::SystemClock;
+use mixvideo::runtime::clock::{Clock as _, SystemClock};
 use mixvideo::runtime::engine::{Birth, Engine, Parts};
 use mixvideo::runtime::journal::committer::Committer;
 use mixvideo::runtime::journal::{Journal, MessageId, Options};
@@ -17,6 +18,8 @@ use mixvideo::runtime::mailbox::Memory;
 use mixvideo::runtime::partition::Limits;
 use mixvideo::store::tables;
 use tokio_util::sync::CancellationToken;
+
+use super::toy;
 
 pub const PARTITIONS: u32 = 4;
 
@@ -27,13 +30,30 @@ pub fn system(test: impl Future<Output = ()>) {
 
 /// A place for a database that is gone with the test.
 pub struct Place {
-    pub url: String,
-    pub directory: tempfile::TempDir,
+    url: String,
+    directory: PathBuf,
+    _removed: Option<tempfile::TempDir>,
+}
+
+impl Place {
+    /// A database in a directory of somebody else's.
+    pub fn at(directory: PathBuf) -> Self {
+        Self { url: format!("sqlite://{}", directory.join("mixvideo.db").display()), directory, _removed: None }
+    }
+
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
 }
 
 pub fn sqlite() -> Place {
     let directory = tempfile::tempdir().unwrap();
-    Place { url: format!("sqlite://{}", directory.path().join("mixvideo.db").display()), directory }
+    let path = directory.path().to_owned();
+    Place { _removed: Some(directory), ..Place::at(path) }
+}
+
+pub fn now() -> Timestamp {
+    SystemClock.now()
 }
 
 pub struct Node {
@@ -69,16 +89,22 @@ impl Node {
         Self::start_with(place, tables::kinds(&library()), Arc::new(Idle), Limits::default()).await
     }
 
-    pub async fn start_with(
+    /// A node of toys.
+    pub async fn of_toys(place: &Place, activities: Arc<dyn Activities>, limits: Limits) -> Self {
+        Self::start_with(place, toy::kinds(), activities, limits).await
+    }
+
+    async fn start_with(
         place: &Place,
         kinds: Vec<Arc<dyn Kind>>,
         activities: Arc<dyn Activities>,
         limits: Limits,
     ) -> Self {
-        let journal = Journal::open(&Options::new(&place.url), tables::ALL, PARTITIONS).await.unwrap();
+        let tables: Vec<_> = kinds.iter().map(|kind| kind.table()).collect();
+        let journal = Journal::open(&Options::new(&place.url), &tables, PARTITIONS).await.unwrap();
         let committer = Committer::spawn(&journal).unwrap();
         let clock = Arc::new(SystemClock);
-        let inflight: PathBuf = place.directory.path().join("inflight");
+        let inflight: PathBuf = place.directory.join("inflight");
         let engine = Engine::start(Parts {
             kinds,
             journal,
@@ -102,6 +128,12 @@ impl Node {
 
     pub async fn outstanding(&self) -> u64 {
         self.engine.journal().lanes().await.unwrap().iter().map(|lane| lane.waiting + lane.parked).sum()
+    }
+
+    pub async fn toy(&self, name: &str) -> toy::State {
+        let address = toy::address(name);
+        let found = self.engine.journal().load(std::slice::from_ref(&address)).await.unwrap();
+        found.get(&address).map(|stored| serde_json::from_str(&stored.state).unwrap()).unwrap_or_default()
     }
 
     pub async fn stop(&self) -> bool {
