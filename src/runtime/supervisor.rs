@@ -477,13 +477,13 @@ impl Handler<HandOver> for Supervisor {
     type Result = ();
 
     fn handle(&mut self, born: HandOver, ctx: &mut Context<Self>) {
-        if self.entities.contains_key(&born.address) {
-            return;
+        if let Some(kind) = self.shared.kinds.get(born.address.kind())
+            && !self.entities.contains_key(&born.address)
+        {
+            let deps = self.shared.deps.clone();
+            let entity = Entity::new(born.address.clone(), kind.clone(), born.snapshot, ctx.address(), deps);
+            self.entities.insert(born.address.clone(), entity.start());
         }
-        let Some(kind) = self.shared.kinds.get(born.address.kind()).cloned() else { return };
-        let deps = self.shared.deps.clone();
-        let entity = Entity::new(born.address.clone(), kind, born.snapshot, ctx.address(), deps);
-        self.entities.insert(born.address.clone(), entity.start());
         self.happened(Event::Born { actor: born.address }, ctx);
     }
 }

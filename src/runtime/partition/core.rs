@@ -220,7 +220,7 @@ impl Partition {
             return;
         }
         if seat.queue.is_empty() {
-            if crowded {
+            if crowded || !seat.loaded {
                 self.leave(actor);
             }
             return;
@@ -342,6 +342,8 @@ impl Partition {
                     self.awaited.insert(actor.clone());
                 }
                 self.out.push(Command::Park { actor: actor.clone(), id });
+                // There is nothing of it to keep in memory; the next message reads it again.
+                self.forget(actor);
                 return;
             }
             Undecided::Broken(reason) => reason.clone(),
