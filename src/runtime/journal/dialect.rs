@@ -3,6 +3,9 @@
 //! A [`Script`] is written once. Its rows travel as columns, so that its text does not depend on how many there are
 //! and is prepared once: as one JSON text a source on SQLite, as one array a column on PostgreSQL. A script is one
 //! transaction and one trip: several statements in one text on SQLite, one statement of many parts on PostgreSQL.
+//!
+//! Parameters are written `$1`, `$2` on both. On SQLite these are names: with `?2`, sqlx would count the parameters of
+//! the statements before it in the same text, and bind nothing, silently, once they add up to too many.
 
 use std::fmt::Write as _;
 
@@ -71,7 +74,8 @@ impl<'a> Source<'a> {
 /// A statement of a script. `{name}` stands for the source of that name, as a table in parentheses.
 pub(super) struct Step {
     pub(super) sql: String,
-    /// The source whose every row the statement must hit; anything else undoes the script.
+    /// The source whose every row the statement must write, no more and no less: anything else undoes the script. Its
+    /// first field is a text.
     pub(super) hits: Option<String>,
 }
 
@@ -107,11 +111,7 @@ impl Dialect {
         let mut values = self.bind(sources);
         for (index, value) in more.into_iter().enumerate() {
             values.push(value);
-            let place = match self {
-                Self::Sqlite => format!("?{}", values.len()),
-                Self::Postgres => format!("${}", values.len()),
-            };
-            sql = sql.replace(&format!("{{{}}}", index + 1), &place);
+            sql = sql.replace(&format!("{{{}}}", index + 1), &format!("${}", values.len()));
         }
         Statement::from_sql_and_values(self.backend(), sql, values)
     }
@@ -200,7 +200,7 @@ fn sqlite_text(steps: &[Step], placed: &[Placed<'_>]) -> String {
             let place = place_of(name, placed);
             let _ = writeln!(
                 text,
-                "SELECT CASE WHEN changes() = json_array_length(?{place}) THEN 1 ELSE zeroblob(2147483647) END;"
+                "SELECT CASE WHEN changes() = json_array_length(${place}) THEN 1 ELSE zeroblob(2147483647) END;"
             );
         }
     }
@@ -214,7 +214,7 @@ fn sqlite_table(shape: Shape<'_>, place: usize) -> String {
         let comma = if index == 0 { "" } else { ", " };
         let _ = write!(text, "{comma}value->>{index} AS {name}");
     }
-    let _ = write!(text, " FROM json_each(?{place}))");
+    let _ = write!(text, " FROM json_each(${place}))");
     text
 }
 
