@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use mixvideo::runtime::journal::{Busy, Committer, Outcome};
 use mixvideo::runtime::retry::Policy;
+use sea_orm::{ConnectionTrait, TransactionTrait};
 
 use super::fixture::{Backend, Fixture, claim, harbour, id, on_both, open, post, unit, vessel};
 use crate::postgres::{Server, end_connections};
@@ -17,6 +18,7 @@ on_both!(
     a_lost_answer_among_repeats_is_not_taken_for_ours,
     the_committer_answers_everyone_in_batches,
     the_committer_drains_when_it_closes,
+    two_journals_never_both_win_a_version,
 );
 
 async fn a_commit_whose_answer_is_lost_is_found_written(backend: Backend) {
@@ -102,6 +104,32 @@ async fn the_committer_drains_when_it_closes(backend: Backend) {
     assert_eq!(fixture.journal.counts("vessel").await.unwrap()["afloat"], 300);
 }
 
+/// While another process writes for long, units pile up to a limit; whoever was taken is answered.
+#[tokio::test]
+async fn a_full_committer_says_so_and_answers_whom_it_took() {
+    let fixture = Fixture::new(Backend::Sqlite).await;
+    let committer = Committer::spawn(&fixture.journal).unwrap();
+    let other = fixture.beside().await.begin().await.unwrap();
+    other.execute_unprepared("UPDATE settings SET value = value").await.unwrap();
+    let (sender, receiver) = mpsc::channel();
+    let mut taken = 0;
+    let refused = loop {
+        let sender = sender.clone();
+        let reply = Box::new(move |outcome| sender.send(outcome).unwrap());
+        match committer.try_submit(Arc::new(unit(&vessel(&format!("v{taken}")), 0, &["born"])), reply) {
+            Ok(()) => taken += 1,
+            Err(refused) => break refused,
+        }
+        assert!(taken < 100_000);
+    };
+    assert_eq!(refused, Busy::Full);
+    other.rollback().await.unwrap();
+    committer.close().await;
+    drop(sender);
+    let outcomes: Vec<Outcome> = receiver.try_iter().collect();
+    assert_eq!(outcomes, vec![Outcome::Won; taken]);
+}
+
 /// Every outcome of 40 rounds in which someone ends the connections all the time is true, and nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_ended_during_commits_lose_nothing() {
@@ -180,9 +208,8 @@ async fn a_database_that_stays_away_is_unavailable() {
 }
 
 /// Two nodes decide about the same actors at the same time: of each version there is one, and one winner.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn two_journals_never_both_win_a_version() {
-    let fixture = Fixture::new(Backend::Postgres).await;
+async fn two_journals_never_both_win_a_version(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
     let other = open(&fixture.options).await;
     let rounds = 30;
     let race = async |journal: mixvideo::runtime::journal::Journal, name: &str| {
