@@ -37,8 +37,11 @@ stop() {
 }
 trap stop EXIT
 
-# A free port: the one that the system picks.
-port=$(python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])')
+# A port that nobody answers on.
+port=$((20000 + RANDOM % 20000))
+while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+    port=$((20000 + RANDOM % 20000))
+done
 as_postgres "$programs/initdb" -D "$home/data" -U mixvideo -A trust -E UTF8 --no-instructions >/dev/null
 as_postgres "$programs/pg_ctl" -D "$home/data" -l "$home/log" -s -w -t 60 \
     -o "-p $port -k $home -c listen_addresses=127.0.0.1 -c max_connections=300" start

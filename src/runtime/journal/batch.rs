@@ -73,8 +73,10 @@ impl Shaped {
             .map(|name| format!("{name} = v.{name}"))
             .collect();
         let (name, stored, changed) = (table.table, stored.join(", "), changed.join(", "));
-        let birth =
-            Step { sql: format!("INSERT INTO {name} ({stored}) SELECT {stored} FROM {{{births}}} AS v"), hits: None };
+        let birth = Step {
+            sql: format!("INSERT INTO {name} ({stored}) SELECT {stored} FROM {{{births}}} AS v"),
+            hits: Some(births.clone()),
+        };
         let update = Step {
             sql: format!(
                 "UPDATE {name} AS t SET {changed} FROM {{{updates}}} AS v WHERE t.id = v.id AND t.version = v.expected"
@@ -154,10 +156,11 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
     script
 }
 
-fn add<'a>(script: &mut Script<'a>, source: Source<'a>, sql: &str) {
+/// Adds a statement and its rows, if there are any.
+fn add<'a>(script: &mut Script<'a>, source: Source<'a>, sql: &str, hits: Option<&str>) {
     if !source.is_empty() {
         script.sources.push(source);
-        script.steps.push(Step { sql: sql.to_owned(), hits: None });
+        script.steps.push(Step { sql: sql.to_owned(), hits: hits.map(str::to_owned) });
     }
 }
 
@@ -179,6 +182,7 @@ fn claims<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
         rows,
         "INSERT INTO claims (name, fingerprint, actor, answer, expires) \
          SELECT name, fingerprint, actor, answer, expires FROM {claims} AS v",
+        Some("claims"),
     );
 }
 
@@ -234,10 +238,12 @@ fn history<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
         rows,
         "INSERT INTO journal (actor, version, message_id, verdict, reason, body, now, schema) \
          SELECT actor, version, message_id, verdict, reason, body, now, schema FROM {journal} AS v",
+        Some("journal"),
     );
 }
 
-/// A row that is settled is not also called back from parking: on PostgreSQL only one of the two would happen.
+/// On PostgreSQL all of this sees the outbox as it was before, and a row is changed once: so a row that is settled is
+/// not also called back from parking, and settling comes first, which on SQLite has the same effect.
 fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
     let mut posts = Source::new("posts", POSTS);
     let mut settled = Source::new("settled", SETTLED);
@@ -263,18 +269,19 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
             born.push([Datum::Text(unit.actor.as_str())]);
         }
     }
+    let but_settled = if settled.is_empty() { "" } else { " AND id NOT IN (SELECT id FROM {settled} AS s)" };
+    add(script, settled, "DELETE FROM outbox WHERE id IN (SELECT id FROM {settled} AS v)", None);
     add(
         script,
         posts,
         "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
          SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
+        Some("posts"),
     );
-    let but_settled = if settled.is_empty() { "" } else { " AND id NOT IN (SELECT id FROM {settled} AS s)" };
-    add(script, settled, "DELETE FROM outbox WHERE id IN (SELECT id FROM {settled} AS v)");
     let unpark = format!(
         "UPDATE outbox SET parked = 0 WHERE parked = 1 AND target IN (SELECT target FROM {{born}} AS v){but_settled}"
     );
-    add(script, born, &unpark);
+    add(script, born, &unpark, None);
 }
 
 fn verdict(entry: &Entry) -> &'static str {

@@ -24,7 +24,8 @@ pub(super) enum Purpose {
 /// No read takes longer; the time of writers is not spent on it.
 pub(super) const READ_LIMIT: Duration = Duration::from_secs(1);
 const READERS: u32 = 4;
-const CONNECT_LIMIT: Duration = Duration::from_secs(5);
+/// A database that refuses connections is asked again and again for so long.
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long SQLite waits for a writer in another process.
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// SQLite's page cache per connection: `cache_size` counts KiB when negative.

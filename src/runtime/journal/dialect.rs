@@ -4,9 +4,8 @@
 //! and is prepared once: as one JSON text a source on SQLite, as one array a column on PostgreSQL. A script is one
 //! transaction and one trip: several statements in one text on SQLite, one statement of many parts on PostgreSQL.
 //!
-//! Parameters are written `$N` on SQLite too, never `?N`: a statement that uses `?5` alone has the gaps `?1` to `?4`,
-//! which sqlx fills by counting on over all statements of the text; once it has counted past the last value it stops
-//! binding, and `?5` is silently null.
+//! Parameters are written `$1`, `$2` on both. On SQLite these are names: with `?2`, sqlx would count the parameters of
+//! the statements before it in the same text, and bind nothing, silently, once they add up to too many.
 
 use std::fmt::Write as _;
 
@@ -75,7 +74,8 @@ impl<'a> Source<'a> {
 /// A statement of a script. `{name}` stands for the source of that name, as a table in parentheses.
 pub(super) struct Step {
     pub(super) sql: String,
-    /// The source whose every row the statement must hit; anything else undoes the script.
+    /// The source whose every row the statement must write, no more and no less: anything else undoes the script. Its
+    /// first field is a text.
     pub(super) hits: Option<String>,
 }
 
@@ -111,8 +111,7 @@ impl Dialect {
         let mut values = self.bind(sources);
         for (index, value) in more.into_iter().enumerate() {
             values.push(value);
-            let place = format!("${}", values.len());
-            sql = sql.replace(&format!("{{{}}}", index + 1), &place);
+            sql = sql.replace(&format!("{{{}}}", index + 1), &format!("${}", values.len()));
         }
         Statement::from_sql_and_values(self.backend(), sql, values)
     }

@@ -48,6 +48,16 @@ impl Group {
     }
 }
 
+/// How a group stands after an attempt.
+enum Standing {
+    /// Every unit has its outcome.
+    Decided,
+    /// The database refuses what is left; `progress` when some of the group have their outcome by now.
+    Refused { progress: bool, cause: String },
+    /// What is left may be tried again later.
+    Unanswered(String),
+}
+
 /// Why an attempt failed.
 struct Failed {
     trouble: Trouble,
@@ -100,6 +110,7 @@ impl Writer {
         round: Vec<usize>,
         outcomes: &mut [Option<Outcome>],
     ) -> Option<String> {
+        let patience = self.shared.options.patience;
         let mut given_up = None;
         let mut groups = vec![Group::new(round, false)];
         while let Some(mut group) = groups.pop() {
@@ -107,63 +118,61 @@ impl Writer {
                 tell(&group.members, outcomes, || Outcome::Unavailable(String::clone(cause)));
                 continue;
             }
-            let members: Vec<&Unit> = group.members.iter().map(|&index| &*units[index]).collect();
-            let attempt = self.attempt(&members).await;
-            let is_away = |failed: &Failed| failed.trouble == Trouble::Away;
-            self.shared.note_answer(!attempt.as_ref().is_err_and(is_away));
-            let failed = match attempt {
-                Ok(()) => {
-                    tell(&group.members, outcomes, || Outcome::Won);
-                    continue;
-                }
-                Err(failed) => failed,
-            };
-            group.attempts += 1;
-            group.unknown |= failed.trouble == Trouble::Away;
-            let failed = if failed.trouble == Trouble::Contended {
-                failed
-            } else {
-                // After silence this is the reading back; after a refusal, the search for whom it concerns.
-                match self.decided(&members, group.unknown).await {
-                    Ok(decided) => {
-                        let before = group.members.len();
-                        group.members.retain(|&index| match decided.get(&units[index].actor) {
-                            Some(outcome) => {
-                                outcomes[index] = Some(outcome.clone());
-                                false
-                            }
-                            None => true,
-                        });
-                        if failed.trouble == Trouble::Data {
-                            let progress = group.members.len() < before;
-                            refused(group, progress, failed.cause, outcomes, &mut groups);
-                            continue;
-                        }
-                        failed
+            match self.advance(units, &mut group, outcomes).await {
+                Standing::Decided => {}
+                Standing::Refused { progress, cause } => refused(group, progress, cause, outcomes, &mut groups),
+                Standing::Unanswered(cause) => match group.patience.get_or_insert_with(|| patience.delays()).next() {
+                    Some(delay) => {
+                        tracing::warn!(cause, delay_ms = delay.as_millis(), "a commit is tried again");
+                        tokio::time::sleep(delay).await;
+                        groups.push(group);
                     }
-                    Err(failed) => failed,
-                }
-            };
-            if group.members.is_empty() {
-                continue;
-            }
-            if failed.trouble == Trouble::Away {
-                self.connection = None;
-            }
-            let patience = self.shared.options.patience;
-            match group.patience.get_or_insert_with(|| patience.delays()).next() {
-                Some(delay) => {
-                    tracing::warn!(cause = failed.cause, delay_ms = delay.as_millis(), "a commit is tried again");
-                    tokio::time::sleep(delay).await;
-                    groups.push(group);
-                }
-                None => {
-                    tell(&group.members, outcomes, || Outcome::Unavailable(failed.cause.clone()));
-                    given_up = Some(failed.cause);
-                }
+                    None => {
+                        tell(&group.members, outcomes, || Outcome::Unavailable(cause.clone()));
+                        given_up = Some(cause);
+                    }
+                },
             }
         }
         given_up
+    }
+
+    /// One attempt with a group: tells the outcomes that are known after it, and leaves the others in the group.
+    async fn advance(&mut self, units: &[Arc<Unit>], group: &mut Group, outcomes: &mut [Option<Outcome>]) -> Standing {
+        let members: Vec<&Unit> = group.members.iter().map(|&index| &*units[index]).collect();
+        let attempt = self.attempt(&members).await;
+        let is_away = |failed: &Failed| failed.trouble == Trouble::Away;
+        self.shared.note_answer(!attempt.as_ref().is_err_and(is_away));
+        let Err(failed) = attempt else {
+            tell(&group.members, outcomes, || Outcome::Won);
+            return Standing::Decided;
+        };
+        group.attempts += 1;
+        if failed.trouble == Trouble::Contended {
+            return Standing::Unanswered(failed.cause);
+        }
+        if failed.trouble == Trouble::Away {
+            // A connection in the middle of an answer is of no use to the next statement.
+            group.unknown = true;
+            self.connection = None;
+        }
+        // After silence this is the reading back; after a refusal, the search for whom it concerns.
+        let decided = match self.decided(&members, group.unknown).await {
+            Ok(decided) => decided,
+            Err(unanswered) => {
+                self.connection = None;
+                return Standing::Unanswered(unanswered.cause);
+            }
+        };
+        for &index in &group.members {
+            outcomes[index] = decided.get(&units[index].actor).cloned();
+        }
+        group.members.retain(|&index| outcomes[index].is_none());
+        match failed.trouble {
+            _ if group.members.is_empty() => Standing::Decided,
+            Trouble::Data => Standing::Refused { progress: !decided.is_empty(), cause: failed.cause },
+            Trouble::Away | Trouble::Contended => Standing::Unanswered(failed.cause),
+        }
     }
 
     /// Writes all of `units` or nothing; an [`Trouble::Away`] says neither.
@@ -176,7 +185,6 @@ impl Writer {
         let answer = tokio::time::timeout(limit, database.query_all_raw(statement)).await;
         match answer {
             Ok(Ok(_)) if shared.options.faults.lose_answer() => {
-                self.connection = None;
                 Err(Failed { trouble: Trouble::Away, cause: "the answer was lost on purpose".to_owned() })
             }
             Ok(Ok(_)) => Ok(()),
@@ -188,8 +196,6 @@ impl Writer {
                 Err(error.into())
             }
             Err(_) => {
-                // A connection in the middle of an answer is of no use to the next statement.
-                self.connection = None;
                 let cause = format!("no answer to a commit within {} ms", limit.as_millis());
                 Err(Failed { trouble: Trouble::Away, cause })
             }
@@ -202,7 +208,6 @@ impl Writer {
         match tokio::time::timeout(limit, self.ask(units, unknown)).await {
             Ok(decided) => decided,
             Err(_) => {
-                self.connection = None;
                 let cause = format!("no answer to a question within {} ms", limit.as_millis());
                 Err(Failed { trouble: Trouble::Away, cause })
             }

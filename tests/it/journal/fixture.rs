@@ -59,7 +59,8 @@ pub static HARBOURS: StateTable = StateTable { kind: "harbour", table: "harbours
 pub struct Fixture {
     pub journal: Journal,
     pub options: Options,
-    directory: Option<tempfile::TempDir>,
+    /// Holds the SQLite file; removed with the fixture.
+    _directory: Option<tempfile::TempDir>,
 }
 
 impl Fixture {
@@ -89,16 +90,12 @@ impl Fixture {
         }
         database.close().await.unwrap();
         let journal = open(&options).await;
-        Self { journal, options, directory }
+        Self { journal, options, _directory: directory }
     }
 
     /// A connection beside the journal's.
     pub async fn beside(&self) -> DatabaseConnection {
         Database::connect(&self.options.url).await.unwrap()
-    }
-
-    pub fn is_sqlite(&self) -> bool {
-        self.directory.is_some()
     }
 
     pub async fn commit(&self, units: impl IntoIterator<Item = Unit>) -> Vec<Outcome> {
