@@ -1,4 +1,5 @@
 //! Mixvideo sells and runs media templates: a photo in, a video out.
 
+pub mod activity;
 pub mod domain;
 pub mod runtime;

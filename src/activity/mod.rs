@@ -1,0 +1,5 @@
+//! Activities.
+pub mod media;
+pub mod signed_url;
+pub mod storage;
+pub mod worker;
