@@ -292,7 +292,9 @@ mod tests {
     async fn a_key_that_could_leave_the_storage_is_refused() {
         let (_directory, storage) = storage();
         let long = "a".repeat(256);
-        for key in ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", ".hidden", "a b", "a%2fb", "ä", "a\0", &long] {
+        for key in
+            ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", ".hidden", "a b", "a%2fb", "ä", "a\0", &long]
+        {
             assert!(matches!(storage.put(key, "x").await, Err(Error::InvalidKey(_))), "{key:?} was taken");
             assert!(matches!(storage.get(key, 1).await, Err(Error::InvalidKey(_))), "{key:?} was read");
         }

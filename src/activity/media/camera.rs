@@ -106,7 +106,8 @@ mod tests {
 
     #[test]
     fn each_move_goes_where_its_name_says() {
-        let ends = |movement: Move| (movement.window((2000, 2000), FRAME, 0.0), movement.window((2000, 2000), FRAME, 1.0));
+        let ends =
+            |movement: Move| (movement.window((2000, 2000), FRAME, 0.0), movement.window((2000, 2000), FRAME, 1.0));
         let (first, last) = ends(Move::ZoomIn);
         assert!(last.width < first.width);
         let (first, last) = ends(Move::ZoomOut);

@@ -7,8 +7,10 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use super::{PICTURE_BYTES_MAX, PictureFault};
 
 /// Base64 as browsers read it: padding may be missing.
-const FORGIVING: GeneralPurpose =
-    GeneralPurpose::new(&STANDARD, GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent));
+const FORGIVING: GeneralPurpose = GeneralPurpose::new(
+    &STANDARD,
+    GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 /// The media type that `text` declares (`text/plain` when none) and the bytes it holds. The declaration is not
 /// believed; [`super::inspect`] says what the bytes are.
@@ -55,7 +57,8 @@ fn percent_decoded(body: &str) -> Result<Vec<u8>, PictureFault> {
     let mut bytes = Vec::with_capacity(body.len());
     bytes.extend_from_slice(pieces.next().unwrap_or_default().as_bytes());
     for piece in pieces {
-        let digits = piece.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())).ok_or(BROKEN)?;
+        let digits =
+            piece.get(..2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())).ok_or(BROKEN)?;
         bytes.push(u8::from_str_radix(digits, 16).map_err(|_| BROKEN)?);
         bytes.extend_from_slice(&piece.as_bytes()[2..]);
     }
@@ -83,7 +86,17 @@ mod tests {
 
     #[test]
     fn what_is_no_data_url_is_refused() {
-        for text in ["", "data", "http://x/y.png", "data:image/png;base64", "data:;base64,@@@@", "data:,%4", "data:,%zz", "däta:,x", "data:,%é"] {
+        for text in [
+            "",
+            "data",
+            "http://x/y.png",
+            "data:image/png;base64",
+            "data:;base64,@@@@",
+            "data:,%4",
+            "data:,%zz",
+            "däta:,x",
+            "data:,%é",
+        ] {
             assert!(matches!(parse_data_url(text), Err(PictureFault::MalformedDataUrl(_))), "{text}");
         }
         assert_eq!(parse_data_url("data:image/png;base64,"), Err(PictureFault::Empty));
@@ -94,7 +107,13 @@ mod tests {
         let base64 = |bytes: usize| format!("data:;base64,{}", FORGIVING.encode(vec![0; bytes]));
         assert_eq!(taken(&base64(PICTURE_BYTES_MAX)).1.len(), PICTURE_BYTES_MAX);
         assert_eq!(parse_data_url(&base64(PICTURE_BYTES_MAX + 1)), Err(PictureFault::TooLarge));
-        assert_eq!(parse_data_url(&format!("data:,{}", "a".repeat(PICTURE_BYTES_MAX + 1))), Err(PictureFault::TooLarge));
-        assert_eq!(parse_data_url(&format!("data:,{}", " ".repeat(PICTURE_BYTES_MAX * 5))), Err(PictureFault::TooLarge));
+        assert_eq!(
+            parse_data_url(&format!("data:,{}", "a".repeat(PICTURE_BYTES_MAX + 1))),
+            Err(PictureFault::TooLarge)
+        );
+        assert_eq!(
+            parse_data_url(&format!("data:,{}", " ".repeat(PICTURE_BYTES_MAX * 5))),
+            Err(PictureFault::TooLarge)
+        );
     }
 }

@@ -139,7 +139,8 @@ fn kind_of(bytes: &[u8]) -> Result<PictureKind, PictureFault> {
     if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") {
         return Ok(PictureKind::WebP);
     }
-    let named = WRONG_KINDS.iter().find(|(offset, magic, _)| bytes.get(*offset..).is_some_and(|b| b.starts_with(magic)));
+    let named =
+        WRONG_KINDS.iter().find(|(offset, magic, _)| bytes.get(*offset..).is_some_and(|b| b.starts_with(magic)));
     Err(PictureFault::WrongKind(named.map_or("no picture that is known here", |(_, _, name)| name)))
 }
 

@@ -15,7 +15,7 @@ pub use data_url::parse_data_url;
 pub use inspect::{PictureFacts, PictureFault, PictureKind, inspect};
 pub use picture::take_picture;
 pub use style::{Restyle, Style, restyle};
-pub use video::{Render, render};
+pub use video::{FPS, Render, SECONDS, render};
 
 use std::path::Path;
 

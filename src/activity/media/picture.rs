@@ -6,7 +6,9 @@ use std::path::Path;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
 use serde_json::{Value, json};
 
-use super::{PICTURE_BYTES_MAX, PictureFault, PictureKind, WORKING_SIDE_MAX, Window, inspect, no_file, scale, write_jpeg};
+use super::{
+    PICTURE_BYTES_MAX, PictureFault, PictureKind, WORKING_SIDE_MAX, Window, inspect, no_file, scale, write_jpeg,
+};
 use crate::domain::Failure;
 
 /// What decoding may allocate, in bytes: 50 million pixels of four channels of 16 bits, and the decoder's own needs.

@@ -24,9 +24,9 @@ use super::{Window, no_file, picture, scale, scaling_failed};
 use crate::domain::Failure;
 
 /// How long a video may be, in seconds.
-pub(in crate::activity) const SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
+pub const SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
 /// How many frames a second it may have.
-pub(in crate::activity) const FPS: std::ops::RangeInclusive<u32> = 10..=60;
+pub const FPS: std::ops::RangeInclusive<u32> = 10..=60;
 /// What the encoder may spend on a pixel of a frame, in bits: about 3 Mbit/s at 1280 x 720 and 30 frames a second.
 const BITS_PER_PIXEL: f64 = 0.11;
 /// How coarse the encoder may get: beyond this, smooth skies fall into blocks.
@@ -129,7 +129,8 @@ impl Planes {
         let (width, height) = picture.dimensions();
         let plane = || Image::new(width, height, PixelType::U8);
         let mut planes = Self { brightness: plane(), blue: plane(), red: plane() };
-        let targets = planes.brightness.buffer_mut().iter_mut().zip(planes.blue.buffer_mut()).zip(planes.red.buffer_mut());
+        let targets =
+            planes.brightness.buffer_mut().iter_mut().zip(planes.blue.buffer_mut()).zip(planes.red.buffer_mut());
         for (((y, u), v), pixel) in targets.zip(picture.pixels()) {
             let [red, green, blue] = pixel.0.map(i32::from);
             // ITU-R BT.709-6, item 3, in parts of 65,536; the half is for rounding.
