@@ -27,9 +27,13 @@ struct Studio {
 
 impl Studio {
     fn open() -> Self {
+        Self::within(Limits::default())
+    }
+
+    fn within(limits: Limits) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let storage = Storage::open(&format!("file://{}", directory.path().join("files").display())).unwrap();
-        let workers = WorkerPool::new(executable(), Limits::default(), 2);
+        let workers = WorkerPool::new(executable(), limits, 2);
         let activities = Activities::open(storage, workers, &directory.path().join("scratch")).unwrap();
         Self { directory, activities }
     }

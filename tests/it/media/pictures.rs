@@ -1,6 +1,7 @@
 //! What customers send, and stills made of it.
 
 use image::ImageFormat::{Jpeg, Png, WebP};
+use mixvideo::activity::worker::Limits;
 use mixvideo::domain::workflow::Activity;
 use serde_json::{Value, json};
 
@@ -103,10 +104,11 @@ async fn what_cannot_be_taken_is_refused_for_good_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_picture_with_the_most_pixels_fits_a_workers_memory() {
-    let studio = Studio::open();
+async fn a_quarter_of_the_most_pixels_fits_a_quarter_of_a_workers_memory() {
+    let whole = Limits::default();
+    let studio = Studio::within(Limits { memory_bytes: whole.memory_bytes / 4, ..whole });
     // One colour of 16 bits and transparency: the largest a decoder has to hold, in few bytes.
-    let picture = image::ImageBuffer::from_pixel(10_000, 5_000, image::Rgba([30_000_u16, 20_000, 10_000, 65_535]));
+    let picture = image::ImageBuffer::from_pixel(5_000, 2_500, image::Rgba([30_000_u16, 20_000, 10_000, 65_535]));
     let mut bytes = std::io::Cursor::new(Vec::new());
     image::DynamicImage::ImageRgba16(picture).write_to(&mut bytes, Png).unwrap();
     let taken = studio.take(bytes.get_ref()).await.unwrap();
