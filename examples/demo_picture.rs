@@ -1,5 +1,5 @@
 //! Paints `assets/demo.jpg`, the picture that `mixvideo demo` sends: a lake between hills at sunset. Everything is
-//! computed, so the picture belongs to nobody: `cargo run --release --example demo_picture`.
+//! computed, so the picture belongs to nobody: `cargo run --example demo_picture`.
 
 use anyhow::Context;
 use image::codecs::jpeg::JpegEncoder;
