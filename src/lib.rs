@@ -1,5 +1,6 @@
 //! Mixvideo sells and runs media templates: a photo in, a video out.
 
+pub mod activity;
 pub mod domain;
 pub mod runtime;
 pub mod store;

@@ -6,7 +6,5 @@
 
 mod engine;
 mod journal;
-
-// The fixture is used by tests that are written next to it.
-#[allow(dead_code)]
+mod media;
 mod postgres;

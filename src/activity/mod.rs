@@ -1,0 +1,162 @@
+//! Activities: what a workflow's steps do.
+//!
+//! One file per kind of step. A step may run twice (a crash between its end and its record), so each writes to a key
+//! that follows from its task and name alone: the second run replaces the first one's file with the same bytes. Working
+//! files are `work/<task>/<step>.<ending>`, published ones `results/<task>/<kind>.<ending>`.
+//!
+//! A step reads the working files of its own task and customers' inputs by digest, nothing else: a task's parameters
+//! come from its user and must not open another's files.
+
+mod image;
+pub mod media;
+mod noop;
+mod picture;
+mod render;
+mod settings;
+pub mod signed_url;
+pub mod storage;
+mod store;
+pub mod worker;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde_json::Value;
+use tokio_util::sync::CancellationToken;
+
+pub use storage::Storage;
+pub use worker::WorkerPool;
+
+use crate::domain::Failure;
+use crate::domain::workflow::{Activity, StepCall};
+use worker::{INPUT, Job, OUTPUT};
+
+/// The largest file that a step takes from storage or a worker, in bytes.
+const FILE_BYTES_MAX: u64 = 256 << 20;
+
+/// What hears how much of a step is done, in parts of 1.
+pub type Progress<'a> = &'a (dyn Fn(f32) + Send + Sync);
+
+/// Carries out steps.
+#[derive(Clone, Debug)]
+pub struct Activities {
+    storage: Storage,
+    workers: WorkerPool,
+    scratch: PathBuf,
+}
+
+/// The circumstances of a step that is running.
+#[derive(Clone, Copy)]
+struct Running<'a> {
+    call: &'a StepCall,
+    progress: Progress<'a>,
+    cancel: &'a CancellationToken,
+}
+
+impl Activities {
+    /// Activities over `storage`, with workers' directories below `scratch`, which is made when missing. What workers
+    /// of dead servers left there is removed.
+    ///
+    /// # Errors
+    /// When `scratch` cannot be made or read.
+    pub fn open(storage: Storage, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
+        std::fs::create_dir_all(scratch)?;
+        let scratch = scratch.canonicalize()?;
+        sweep(&scratch)?;
+        Ok(Self { storage, workers, scratch })
+    }
+
+    /// Where the steps' files are.
+    #[must_use]
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Runs one step to its end and returns its result. Running it again gives the same and leaves nothing twice.
+    /// Cancelling ends it within a second; dropping the future does too.
+    ///
+    /// # Errors
+    /// [`Failure`]: `step_settings_invalid` and what is wrong with the customer's picture are fatal; what the machine
+    /// or the storage did may pass.
+    pub async fn run(
+        &self,
+        call: &StepCall,
+        progress: Progress<'_>,
+        cancel: &CancellationToken,
+    ) -> Result<Value, Failure> {
+        let running = Running { call, progress, cancel };
+        match call.activity {
+            Activity::Noop => noop::run(),
+            Activity::Picture => picture::run(self, running).await,
+            Activity::Render => render::run(self, running).await,
+            Activity::Image => image::run(self, running).await,
+            Activity::Store => store::run(self, running).await,
+        }
+    }
+
+    /// Has a worker do `job` on `input`, keeps what it leaves as the step's working file with `ending`, and returns
+    /// that file's key and the worker's report.
+    async fn work(
+        &self,
+        running: Running<'_>,
+        job: &Job,
+        input: Bytes,
+        ending: &str,
+    ) -> Result<(String, Value), Failure> {
+        let prefix = format!("{DIRECTORY_PREFIX}{}-", std::process::id());
+        let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.scratch).map_err(no_scratch)?;
+        tokio::fs::write(directory.path().join(INPUT), &input).await.map_err(no_scratch)?;
+        drop(input);
+        let timeout = Duration::from_millis(running.call.timeout_ms);
+        let report = self.workers.run(job, directory.path(), running.progress, running.cancel, timeout).await?;
+        let output = directory.path().join(OUTPUT);
+        if tokio::fs::metadata(&output).await.map_err(no_scratch)?.len() > FILE_BYTES_MAX {
+            return Err(Failure::fatal("result_too_large", "the result is larger than allowed"));
+        }
+        let key = format!("{}{}.{ending}", work_prefix(running.call), running.call.step);
+        self.storage.put(&key, tokio::fs::read(&output).await.map_err(no_scratch)?).await?;
+        Ok((key, report))
+    }
+}
+
+/// How the name of a worker's directory begins; the server's process id follows.
+const DIRECTORY_PREFIX: &str = "job-";
+
+/// Removes the directories of servers that are gone.
+fn sweep(scratch: &Path) -> std::io::Result<()> {
+    for entry in std::fs::read_dir(scratch)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let server = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY_PREFIX)?.split('-').next());
+        let alive = |pid: &str| pid == std::process::id().to_string() || Path::new("/proc").join(pid).exists();
+        if server.is_some_and(|pid| !alive(pid)) {
+            std::fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// How the keys of the step's task's working files begin.
+fn work_prefix(call: &StepCall) -> String {
+    format!("work/{}/", call.task)
+}
+
+fn no_scratch(error: std::io::Error) -> Failure {
+    Failure::passing("working_file_failed", format!("a working file could not be written or read: {error}"))
+}
+
+impl From<storage::Error> for Failure {
+    fn from(error: storage::Error) -> Self {
+        use storage::Error;
+        match &error {
+            Error::InvalidKey(_) => Self::fatal("file_key_invalid", error.to_string()),
+            Error::NotFound(_) => Self::fatal("file_not_found", error.to_string()),
+            Error::TooLarge { .. } => Self::fatal("file_too_large", error.to_string()),
+            Error::UnknownUrl(_) | Error::Directory { .. } | Error::OutOfRange { .. } | Error::Store { .. } => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "storage failed a step");
+                Self::passing("storage_unavailable", error.to_string())
+            }
+        }
+    }
+}
