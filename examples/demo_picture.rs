@@ -33,14 +33,15 @@ fn main() -> anyhow::Result<()> {
 
 /// The colour seen at (x, y), both in parts of the height.
 fn look(x: f32, y: f32) -> Colour {
-    let colour = if y < SHORE { land(x, y) } else { water(x, y) };
+    let colour = if y < SHORE { land(x, y, 1.0) } else { water(x, y) };
     let (across, down) = (x / 1.5 - 0.5, y - 0.5);
     let dim = 1.0 - 0.5 * (across * across + down * down);
     shore(x, y, colour).map(|channel| channel * dim)
 }
 
-fn land(x: f32, y: f32) -> Colour {
-    let mut colour = sky(x, y);
+/// Sky and hills; the sun's disc shows by `disc` (0 to 1): on the water it dissolves into glints.
+fn land(x: f32, y: f32, disc: f32) -> Colour {
+    let mut colour = sky(x, y, disc);
     // From the farthest range to the nearest: where its ridge lies, how rough it is, its colour, its trees.
     let ranges: [(f32, f32, f32, Colour, f32); 5] = [
         (0.475, 0.085, 1.7, [0.72, 0.50, 0.52], 0.0),
@@ -64,7 +65,7 @@ fn land(x: f32, y: f32) -> Colour {
     colour
 }
 
-fn sky(x: f32, y: f32) -> Colour {
+fn sky(x: f32, y: f32, disc: f32) -> Colour {
     let height = (1.0 - y / SHORE).clamp(0.0, 1.0);
     let stops: [(f32, Colour); 5] = [
         (0.0, [1.00, 0.74, 0.45]),
@@ -96,7 +97,7 @@ fn sky(x: f32, y: f32) -> Colour {
         let star = (-(dx * dx + dy * dy) * 40.0).exp() * smooth(0.7, 0.95, height) * (1.0 - cloud);
         colour = colour.map(|channel| channel + star * 0.8);
     }
-    let disc = 1.0 - smooth(SUN.2 - 0.002, SUN.2 + 0.002, away);
+    let disc = disc * (1.0 - smooth(SUN.2 - 0.002, SUN.2 + 0.002, away));
     // Glow and clouds may add up to more than white; the disc is the brightest thing there is.
     mixed(colour.map(|channel| channel.min(0.97)), [1.0, 0.97, 0.86], disc)
 }
@@ -109,7 +110,7 @@ fn water(x: f32, y: f32) -> Colour {
     let small = fractal(x * (16.0 + far * 5.0), depth.sqrt() * 170.0, 97, 3) - 0.5;
     let sway = ripple * 0.020 + small * 0.008;
     let mirrored = SHORE - (y - SHORE) * 0.98 + (ripple * 0.11 + small * 0.05) * (0.25 + depth);
-    let reflected = land(x + sway, mirrored.clamp(0.0, SHORE - 0.001));
+    let reflected = land(x + sway, mirrored.clamp(0.0, SHORE - 0.001), 0.0);
     let tint = mixed(reflected, [0.07, 0.12, 0.22], 0.20 + 0.42 * depth);
     // The sun's road: glints that scatter sideways towards the viewer.
     let road = (-((x - SUN.0) / (0.045 + depth * 0.10)).powi(2)).exp();
