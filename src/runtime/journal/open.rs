@@ -140,6 +140,13 @@ impl Journal {
     pub async fn commit(&self, units: Vec<Arc<Unit>>) -> Vec<Outcome> {
         self.writer.lock().await.commit(&units).await
     }
+
+    /// Ends its connections in order, which leaves SQLite's file whole without its log. Close the committers first.
+    pub async fn close(&self) {
+        self.writer.lock().await.close().await;
+        // What could not be ended in order ends with the process.
+        let _ = self.readers.clone().close().await;
+    }
 }
 
 /// Brings the schema of a database up to date; makes an SQLite file that is missing.
