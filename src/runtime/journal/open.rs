@@ -58,14 +58,26 @@ impl Options {
 pub struct Faults {
     /// So many commits are written, and their connection is dropped before the answer is read.
     pub answers_lost: Arc<AtomicU32>,
+    /// So many commits, before those, fail without having been sent.
+    pub unsent: Arc<AtomicU32>,
 }
 
 impl Faults {
-    /// Takes one fault, if there is one.
+    /// Whether the commit that was just written is one whose answer is lost.
     pub(super) fn lose_answer(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.answers_lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        take(&self.answers_lost)
     }
+
+    /// Whether the next commit is one that is not sent.
+    pub(super) fn fail_to_send(&self) -> bool {
+        take(&self.unsent)
+    }
+}
+
+/// Takes one, if there is one.
+fn take(faults: &AtomicU32) -> bool {
+    let one_less = |left: u32| left.checked_sub(1);
+    faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
 }
 
 /// The journal of one database. Clones share its connections.
