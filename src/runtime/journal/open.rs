@@ -58,14 +58,26 @@ impl Options {
 pub struct Faults {
     /// So many commits are written, and their connection is dropped before the answer is read.
     pub answers_lost: Arc<AtomicU32>,
+    /// So many commits, before those, fail without having been sent.
+    pub unsent: Arc<AtomicU32>,
 }
 
 impl Faults {
-    /// Takes one fault, if there is one.
+    /// Whether the commit that was just written is one whose answer is lost.
     pub(super) fn lose_answer(&self) -> bool {
-        let one_less = |left: u32| left.checked_sub(1);
-        self.answers_lost.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
+        take(&self.answers_lost)
     }
+
+    /// Whether the next commit is one that is not sent.
+    pub(super) fn fail_to_send(&self) -> bool {
+        take(&self.unsent)
+    }
+}
+
+/// Takes one, if there is one.
+fn take(faults: &AtomicU32) -> bool {
+    let one_less = |left: u32| left.checked_sub(1);
+    faults.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).is_ok()
 }
 
 /// The journal of one database. Clones share its connections.
@@ -139,6 +151,13 @@ impl Journal {
     /// Commits `units` and says of each, in order, what became of it. See [`super::Committer`] for many callers.
     pub async fn commit(&self, units: Vec<Arc<Unit>>) -> Vec<Outcome> {
         self.writer.lock().await.commit(&units).await
+    }
+
+    /// Ends its connections in order, which leaves SQLite's file whole without its log. Close the committers first.
+    pub async fn close(&self) {
+        self.writer.lock().await.close().await;
+        // What could not be ended in order ends with the process.
+        let _ = self.readers.clone().close().await;
     }
 }
 

@@ -104,7 +104,8 @@ impl Journal {
         self.read("history", find.all(&self.readers)).await?.into_iter().map(past).collect()
     }
 
-    /// What an actor ordered and what is on its way to it, parked or not, by id.
+    /// What an actor ordered and what is on its way to it, parked or not, by id. Looks through the whole outbox: for
+    /// operators, not for a hot path.
     ///
     /// # Errors
     /// A read that failed.

@@ -181,6 +181,9 @@ impl Writer {
         let statement = shared.dialect.script(batch::script(units, &shared.tables, shared.partitions));
         let _turn = shared.turn.lock().await;
         let limit = shared.options.attempt_limit;
+        if shared.options.faults.fail_to_send() {
+            return Err(Failed { trouble: Trouble::Away, cause: "the commit was not sent on purpose".to_owned() });
+        }
         let database = self.connection().await?;
         let answer = tokio::time::timeout(limit, database.query_all_raw(statement)).await;
         match answer {

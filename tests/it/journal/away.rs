@@ -15,7 +15,8 @@ use crate::postgres::{Server, end_connections};
 on_both!(
     a_commit_whose_answer_is_lost_is_found_written,
     a_loser_is_told_so_even_when_the_answer_is_lost,
-    a_lost_answer_among_repeats_is_not_taken_for_ours,
+    what_another_decided_is_not_taken_for_ours,
+    a_commit_that_was_not_sent_is_sent_again,
     the_committer_answers_everyone_in_batches,
     the_committer_drains_when_it_closes,
     two_journals_never_both_win_a_version,
@@ -49,17 +50,22 @@ async fn a_loser_is_told_so_even_when_the_answer_is_lost(backend: Backend) {
     assert_eq!(outcomes, [Outcome::Stale, Outcome::Won]);
 }
 
-async fn a_lost_answer_among_repeats_is_not_taken_for_ours(backend: Backend) {
+async fn what_another_decided_is_not_taken_for_ours(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     fixture.win(unit(&vessel("a"), 0, &["born"])).await;
-    let outcomes = fixture.commit([unit(&vessel("a"), 0, &["born"])]).await;
-    assert_eq!(outcomes, [Outcome::Duplicate(vec![id("born")])]);
-    // The same message, decided at another time by someone else: not this unit.
+    // The same message, decided by someone else at another time while our commit went astray.
     let mut other = unit(&vessel("a"), 0, &["born"]);
     other.entries[0].now = other.entries[0].now.plus_ms(1);
-    fixture.options.faults.answers_lost.store(1, Ordering::Relaxed);
+    fixture.options.faults.unsent.store(1, Ordering::Relaxed);
     let outcomes = fixture.commit([unit(&vessel("b"), 0, &["born"]), other]).await;
     assert_eq!(outcomes, [Outcome::Won, Outcome::Duplicate(vec![id("born")])]);
+}
+
+async fn a_commit_that_was_not_sent_is_sent_again(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    fixture.options.faults.unsent.store(2, Ordering::Relaxed);
+    fixture.win(unit(&vessel("a"), 0, &["born"])).await;
+    assert_eq!(fixture.version(&vessel("a")).await, Some(1));
 }
 
 async fn the_committer_answers_everyone_in_batches(backend: Backend) {

@@ -262,6 +262,7 @@ async fn a_newer_migration_is_refused(backend: Backend) {
 async fn opening_twice_changes_nothing(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     fixture.win(unit(&vessel("a"), 0, &["born"])).await;
+    fixture.journal.close().await;
     migrate(&fixture.options.url).await.unwrap();
     let second = open(&fixture.options).await;
     assert_eq!(second.counts("vessel").await.unwrap()["afloat"], 1);
