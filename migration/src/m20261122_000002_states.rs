@@ -27,8 +27,11 @@ impl MigrationTrait for Migration {
                     "CREATE TABLE tasks ({common}, owner {key}, user_id {key}, template_code {key}, \
                      state TEXT NOT NULL)"
                 ),
+                // Counting a million tasks by status reads this instead of their states.
+                "CREATE INDEX tasks_status ON tasks (status)".to_owned(),
                 "CREATE INDEX tasks_user ON tasks (user_id, created_at) WHERE user_id IS NOT NULL".to_owned(),
                 format!("CREATE TABLE inputs ({common}, concerns {key}, state TEXT NOT NULL)"),
+                "CREATE INDEX inputs_status ON inputs (status)".to_owned(),
             ],
         )
         .await
