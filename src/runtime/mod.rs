@@ -10,3 +10,5 @@ pub mod journal;
 pub mod kind;
 pub mod mailbox;
 pub mod partition;
+#[cfg(test)]
+mod simulator;

@@ -13,8 +13,10 @@ use crate::runtime::clock::Clock;
 use crate::runtime::journal::{Envelope, MessageId};
 
 /// One partition's messages: plain data without a clock, shared with the simulator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pigeonhole {
+    /// Messages of one lane at most.
+    room: usize,
     lanes: HashMap<Arc<str>, Lane>,
     present: HashMap<MessageId, Whereabouts>,
 }
@@ -34,7 +36,19 @@ struct Whereabouts {
     later: Option<(Timestamp, u64)>,
 }
 
+impl Default for Pigeonhole {
+    fn default() -> Self {
+        Self::with_room(POSTED_MAX)
+    }
+}
+
 impl Pigeonhole {
+    /// An empty one that holds up to `room` messages of each lane.
+    #[must_use]
+    pub fn with_room(room: usize) -> Self {
+        Self { room, lanes: HashMap::new(), present: HashMap::new() }
+    }
+
     /// Posts what is not present; answers the lanes that had no room for some of it.
     pub fn post(&mut self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<Arc<str>> {
         let mut full: Vec<Arc<str>> = Vec::new();
@@ -43,7 +57,7 @@ impl Pigeonhole {
                 continue;
             }
             let lane = self.lanes.entry(envelope.lane.clone()).or_default();
-            if lane.count >= POSTED_MAX {
+            if lane.count >= self.room {
                 if !full.contains(&envelope.lane) {
                     full.push(envelope.lane.clone());
                 }

@@ -1,0 +1,17 @@
+//! The simulator: the production core, fold and in-memory mailbox against a modelled journal, under faults.
+//!
+//! Everything a run does follows from its seed: which actors there are, in which order commands are carried out, what
+//! is lost, delivered twice or killed. A failure prints its seed; `MIXVIDEO_SIM_SEED=<seed> cargo test simulator`
+//! plays it again and prints what happened, `MIXVIDEO_SIM_SEEDS=<count>` plays more seeds than usual.
+//!
+//! The model asks two things of a shell: mailbox commands (posts and settles) are carried out in the order given, and
+//! an actor's commands that touch memory alone (adopt, forget) take effect before the core hears the next event.
+
+mod dice;
+mod invariants;
+mod journal;
+mod machine;
+mod plan;
+mod shell;
+mod tests;
+mod world;

@@ -1,0 +1,504 @@
+//! The shell that carries commands out against the models, with faults, where production's does it against stores.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::journal::Journal;
+use super::machine::{Trouble, kind_of};
+use super::plan::{Mutation, Plan};
+use super::world::{Due, World};
+use crate::domain::{Address, Failure, Report, Timestamp};
+use crate::runtime::fold::{Snapshot, fold};
+use crate::runtime::journal::{DECIDE, Envelope, MessageId, Outcome, Unit};
+use crate::runtime::mailbox::memory::Pigeonhole;
+use crate::runtime::partition::{Command, Event, LoadFailure, Partition, Ticket};
+
+/// Something to be carried out.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// A command of the core.
+    Command(Command),
+    /// The effects of a birth are posted, and the client is answered.
+    Greet(usize, Arc<Unit>),
+    /// An activity ends.
+    End(MessageId),
+    Tick,
+}
+
+impl Task {
+    /// Whether it is more than waiting.
+    pub const fn is_work(&self) -> bool {
+        matches!(self, Self::Command(Command::Commit { .. } | Command::Decide { .. } | Command::Settle { .. }))
+            || matches!(self, Self::Greet(..))
+    }
+
+    /// For the digest of a run.
+    pub fn code(&self) -> String {
+        match self {
+            Self::Command(Command::Commit { actor, ticket, .. } | Command::Decide { actor, ticket, .. }) => {
+                format!("{actor}{}", ticket.0)
+            }
+            Self::Command(Command::Settle { ids }) => ids.iter().map(MessageId::as_str).collect(),
+            Self::Greet(client, _) => client.to_string(),
+            Self::End(id) => id.as_str().to_owned(),
+            Self::Command(_) | Self::Tick => String::new(),
+        }
+    }
+}
+
+/// An actor in memory.
+#[derive(Default)]
+struct Resident {
+    snapshot: Option<Snapshot>,
+    decided: Option<Snapshot>,
+}
+
+/// Who owns the partition, or believes so: its memory.
+pub struct Owner {
+    pub number: u32,
+    pub partition: Partition,
+    pub hole: Pigeonhole,
+    memory: BTreeMap<Address, Resident>,
+    running: BTreeMap<MessageId, Envelope>,
+    deciding: BTreeMap<Ticket, Vec<MessageId>>,
+    /// Read from the mailbox since it was opened.
+    read: BTreeSet<MessageId>,
+    pub on_trial: Option<MessageId>,
+    pub draining: bool,
+    /// Mailbox commands are carried out in the order given.
+    mail_at: Timestamp,
+    wake_at: Option<Timestamp>,
+    /// What a mutated shell goes on with after a loss.
+    kept: BTreeMap<Address, Snapshot>,
+}
+
+impl Owner {
+    pub fn new(number: u32, plan: &Plan, now: Timestamp) -> Self {
+        Self {
+            number,
+            partition: Partition::new(plan.limits.clone()),
+            hole: Pigeonhole::with_room(plan.posted_max),
+            memory: BTreeMap::new(),
+            running: BTreeMap::new(),
+            deciding: BTreeMap::new(),
+            read: BTreeSet::new(),
+            on_trial: None,
+            draining: false,
+            mail_at: now,
+            wake_at: None,
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// What the in-flight file names.
+    pub fn hands(&self) -> BTreeSet<MessageId> {
+        self.deciding.values().flatten().cloned().collect()
+    }
+
+    /// Whether neither the core nor the mailbox holds anything, and nothing runs.
+    pub fn is_at_rest(&self) -> bool {
+        self.partition.in_hand() == 0 && self.running.is_empty() && self.posted() == 0
+    }
+
+    pub fn posted(&self) -> usize {
+        self.hole.depths().iter().map(|(_, depth)| depth).sum()
+    }
+
+    pub fn running(&self) -> Vec<&MessageId> {
+        self.running.keys().collect()
+    }
+}
+
+impl World {
+    /// Reports to the core, and takes its commands.
+    pub fn report(&mut self, number: u32, event: Event, brought: Option<(Address, Snapshot)>) {
+        self.note(|| format!("#{number} hears {event:?}"));
+        let now = self.now;
+        let Some(owner) = self.owner(number) else { return };
+        if let Some((actor, snapshot)) = brought {
+            let resident = owner.memory.entry(actor).or_default();
+            resident.snapshot = Some(snapshot);
+            resident.decided = None;
+        }
+        let is_tick = matches!(event, Event::Tick);
+        if let Event::Decided { ticket, .. } = &event {
+            owner.deciding.remove(ticket);
+        }
+        let commands = owner.partition.on_event(event, now);
+        let wake = owner.partition.next_wake();
+        let wakes_sooner = owner.wake_at.is_none_or(|at| wake < at);
+        if wakes_sooner {
+            owner.wake_at = Some(wake);
+        }
+        if is_tick && wake <= now {
+            self.fail(format!("the core wants to be woken at {wake:?} right after it was woken at {now:?}"));
+        }
+        if wakes_sooner {
+            self.plan_in(wake.since_ms(now), Due::Carry(number, Task::Tick));
+        }
+        for command in commands {
+            self.take(number, command);
+        }
+    }
+
+    pub fn carry_later(&mut self, number: u32, task: Task) {
+        let delay = self.delay();
+        self.plan_in(delay, Due::Carry(number, task));
+    }
+
+    fn answer(&mut self, number: u32, event: Event) {
+        let delay = self.delay();
+        self.plan_in(delay, Due::Report(number, event, None));
+    }
+
+    /// What touches memory alone is done at once; everything else takes its time.
+    fn take(&mut self, number: u32, command: Command) {
+        self.note(|| format!("#{number} shall {command:?}"));
+        let delay = self.delay();
+        let now = self.now;
+        let mutation = self.plan.mutation;
+        let Some(owner) = self.owner(number) else { return };
+        match command {
+            Command::Adopt { actor } => {
+                if let Some(resident) = owner.memory.get_mut(&actor)
+                    && let Some(decided) = resident.decided.take()
+                {
+                    resident.snapshot = Some(decided);
+                }
+            }
+            Command::Forget { actor } => drop(owner.memory.remove(&actor)),
+            Command::Abort { id } => drop(owner.running.remove(&id)),
+            Command::Drained => self.drained(number),
+            Command::Post { .. } | Command::Settle { .. } => {
+                if let Command::Settle { ids } = &command
+                    && owner.on_trial.as_ref().is_some_and(|id| ids.contains(id))
+                {
+                    owner.on_trial = None;
+                }
+                owner.mail_at = owner.mail_at.max(now.plus_ms(delay));
+                let at = owner.mail_at;
+                self.plan_at(at, Due::Carry(number, Task::Command(command)));
+            }
+            Command::Decide { ticket, ref messages, .. } => {
+                let ids: Vec<MessageId> = messages.iter().map(|message| message.id.clone()).collect();
+                if mutation == Some(Mutation::SettlesBeforeCommit) {
+                    self.mail_settle(number, &ids);
+                }
+                if let Some(owner) = self.owner(number) {
+                    owner.deciding.insert(ticket, ids);
+                }
+                self.carry_later(number, Task::Command(command));
+            }
+            other => self.plan_in(delay, Due::Carry(number, Task::Command(other))),
+        }
+    }
+
+    pub fn carry(&mut self, number: u32, task: Task) {
+        match task {
+            Task::Tick => {
+                let now = self.now;
+                let Some(owner) = self.owner(number) else { return };
+                if owner.wake_at.is_some_and(|at| at <= now) {
+                    owner.wake_at = None;
+                    self.report(number, Event::Tick, None);
+                }
+            }
+            Task::Greet(client, unit) => {
+                let horizon = self.now.plus_ms(self.plan.limits.horizon_ms());
+                let posts = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
+                if self.strikes(self.plan.unavailable) {
+                    // The mailbox did not answer: the sweep finds it.
+                } else {
+                    self.mail_post(number, posts);
+                }
+                self.accepted.insert(client);
+            }
+            Task::End(id) => self.end(number, &id),
+            Task::Command(command) => self.carry_command(number, command),
+        }
+    }
+
+    fn carry_command(&mut self, number: u32, command: Command) {
+        match command {
+            Command::Accuse { id } => self.accuse(number, id),
+            Command::Read { lane, max } => self.read(number, lane, max),
+            Command::Load { actor } => self.load(number, actor),
+            Command::Decide { actor, ticket, messages } => self.decide(number, actor, ticket, &messages),
+            Command::Commit { actor, ticket, unit } => self.commit(number, actor, ticket, &unit),
+            Command::Settle { ids } => {
+                self.must_be_settled(&ids);
+                self.mail_settle(number, &ids);
+            }
+            Command::Post { envelopes, swept } => self.post(number, envelopes, swept),
+            Command::Start { envelope } => self.start(number, envelope),
+            Command::Quarantine { actor, id, reason } => {
+                let act = |journal: &mut Journal| {
+                    journal.quarantine(&id, reason);
+                    Ok(())
+                };
+                let result = self.write(act);
+                self.answer(number, Event::SetAside { actor, id, result });
+            }
+            Command::Park { actor, id } => {
+                let result = self.write(|journal| journal.park(&actor, &id));
+                self.answer(number, Event::SetAside { actor, id, result });
+            }
+            Command::Sweep { lane, after, due_by, max } => {
+                let event = if self.strikes(self.plan.unavailable) {
+                    Event::SweepFailed { lane }
+                } else {
+                    let (envelopes, next) = self.journal.sweep(&lane, after.as_ref(), due_by, max);
+                    Event::Swept { lane, envelopes, next }
+                };
+                self.answer(number, event);
+            }
+            Command::Adopt { .. } | Command::Forget { .. } | Command::Abort { .. } | Command::Drained => {}
+        }
+    }
+
+    /// Writes to the journal, which may stay silent before or after it wrote.
+    fn write(&mut self, act: impl FnOnce(&mut Journal) -> Result<(), String>) -> Result<(), String> {
+        if self.strikes(self.plan.unavailable) {
+            if self.dice.one_in(2) {
+                let _ = act(&mut self.journal);
+            }
+            return Err("the journal did not answer".to_owned());
+        }
+        act(&mut self.journal)
+    }
+
+    fn accuse(&mut self, number: u32, id: MessageId) {
+        let silent = self.strikes(self.plan.unavailable);
+        let counts = !silent || self.dice.one_in(2);
+        let deaths = if counts { self.journal.accuse(&id).unwrap_or(1) } else { 0 };
+        if silent && counts {
+            *self.deaths.entry(id.clone()).or_default() += 1;
+        }
+        if let Some(owner) = self.owner(number) {
+            owner.on_trial = (!silent).then(|| id.clone());
+        }
+        let deaths = if silent { Err("the journal did not answer".to_owned()) } else { Ok(deaths) };
+        self.answer(number, Event::Accused { id, deaths });
+    }
+
+    fn read(&mut self, number: u32, lane: Arc<str>, max: usize) {
+        let now = self.now;
+        let Some(owner) = self.owner(number) else { return };
+        let mut envelopes = owner.hole.read(&lane, max, now);
+        let drained = envelopes.len() < max;
+        let again: Vec<MessageId> =
+            envelopes.iter().filter(|e| !owner.read.insert(e.id.clone())).map(|e| e.id.clone()).collect();
+        for id in again {
+            if self.journal.is_outstanding(&id) && !self.journal.parked_once.contains(&id) {
+                self.fail(format!("the mailbox hands out {id} twice while it is outstanding"));
+            }
+        }
+        if self.strikes(self.plan.twice)
+            && let Some(first) = envelopes.first().cloned()
+        {
+            envelopes.push(first.clone());
+            let late = Event::Delivered { lane: first.lane.clone(), envelopes: vec![first], drained: true };
+            self.answer(number, late);
+        }
+        self.answer(number, Event::Delivered { lane, envelopes, drained });
+    }
+
+    fn load(&mut self, number: u32, actor: Address) {
+        if self.strikes(self.plan.unavailable) {
+            let found = Err(LoadFailure::Unavailable("the journal did not answer".to_owned()));
+            return self.answer(number, Event::Loaded { actor, found });
+        }
+        let kept = self.owner(number).and_then(|owner| owner.kept.get(&actor).cloned());
+        let snapshot = match self.journal.states.get(&actor) {
+            _ if kept.is_some() => kept.unwrap_or(Snapshot { version: 0, state: None }),
+            None => Snapshot { version: 0, state: None },
+            Some((version, schema, json)) => match kind_of(&actor).read(*schema, json) {
+                Ok(state) => Snapshot { version: *version, state: Some(state) },
+                Err(why) => return self.fail(format!("the state of {actor} cannot be read: {why:?}")),
+            },
+        };
+        let delay = self.delay();
+        let event = Event::Loaded { actor: actor.clone(), found: Ok(()) };
+        self.plan_in(delay, Due::Report(number, event, Some((actor, snapshot))));
+    }
+
+    fn decide(&mut self, number: u32, actor: Address, ticket: Ticket, messages: &[Envelope]) {
+        if messages.iter().any(|message| Trouble::of(&message.body) == Some(Trouble::Kills)) {
+            if self.is_current(number) {
+                self.crash(Some(messages));
+            } else {
+                self.owners.retain(|owner| owner.number != number);
+            }
+            return;
+        }
+        if messages.iter().any(|message| Trouble::of(&message.body) == Some(Trouble::Hangs)) {
+            return;
+        }
+        let now = self.now;
+        let Some(owner) = self.owner(number) else { return };
+        let Some(resident) = owner.memory.get_mut(&actor) else {
+            owner.deciding.remove(&ticket);
+            return self.answer(number, Event::Lost { actor });
+        };
+        let Some(before) = resident.snapshot.clone() else { return };
+        let folded = fold(kind_of(&actor), &actor, &before, messages, now);
+        resident.decided = folded.unit.is_some().then_some(folded.after);
+        let (unit, is_final, failed) = (folded.unit, folded.is_final, folded.failed);
+        if let Some(unit) = &unit {
+            let doubled = unit.posts.iter().find(|post| unit.settled.contains(&post.id)).map(|post| post.id.clone());
+            if let Some(id) = doubled {
+                self.fail(format!("{id} is ordered and settled by one unit"));
+            }
+        }
+        self.answer(number, Event::Decided { actor, ticket, unit, is_final, failed });
+    }
+
+    fn commit(&mut self, number: u32, actor: Address, ticket: Ticket, unit: &Unit) {
+        let silent = self.strikes(self.plan.unavailable);
+        let outcome = if silent && self.dice.one_in(2) {
+            Outcome::Unavailable("nothing was written".to_owned())
+        } else {
+            let refused = |entry: &crate::runtime::journal::Entry| {
+                matches!(entry.verdict, crate::domain::Verdict::Refused(_))
+            };
+            if self.plan.mutation == Some(Mutation::RefusalsLeaveNoRow) && unit.entries.iter().all(refused) {
+                unit.settled.iter().for_each(|id| drop(self.journal.outbox.remove(id)));
+                for post in &unit.posts {
+                    self.journal.ordered.insert(post.id.clone(), post.clone());
+                }
+                Outcome::Won
+            } else {
+                self.journal.commit(unit)
+            }
+        };
+        self.note(|| format!("#{number} commits {actor} {ticket:?}: {outcome:?}"));
+        let outcome = if silent { Outcome::Unavailable("nobody knows".to_owned()) } else { outcome };
+        if outcome == Outcome::Stale
+            && self.plan.mutation == Some(Mutation::LosersKeepTheirState)
+            && let Some(owner) = self.owner(number)
+            && let Some(snapshot) = owner.memory.get(&actor).and_then(|resident| resident.snapshot.clone())
+        {
+            owner.kept.insert(actor.clone(), snapshot);
+        }
+        self.answer(number, Event::Committed { actor, ticket, outcome });
+    }
+
+    /// The core's promise: the mailbox forgets what the journal has settled, and nothing else.
+    fn must_be_settled(&mut self, ids: &[MessageId]) {
+        let early = ids.iter().find(|id| {
+            // What is born right after it was parked is outstanding again; the sweep posts it again.
+            self.journal.is_outstanding(id) && !self.journal.parked_once.contains(*id)
+        });
+        if let Some(id) = early.cloned() {
+            self.fail(format!("the mailbox is told to forget {id}, which nothing has settled"));
+        }
+    }
+
+    /// Late settles of an owner that was taken over hit the mailbox of the new one as well.
+    fn mail_settle(&mut self, number: u32, ids: &[MessageId]) {
+        for owner in self.owners.iter_mut().filter(|owner| owner.number >= number) {
+            owner.hole.settle(ids);
+        }
+        if self.plan.mutation == Some(Mutation::SettlesBeforeCommit) {
+            self.must_be_settled(ids);
+        }
+    }
+
+    fn mail_post(&mut self, number: u32, envelopes: Vec<Envelope>) -> Vec<Arc<str>> {
+        let now = self.now;
+        let mut full = Vec::new();
+        let mut reached = Vec::new();
+        if !self.is_current(number) {
+            self.mailed_late.extend(envelopes.iter().map(|envelope| envelope.id.clone()));
+        }
+        for owner in self.owners.iter_mut().filter(|owner| owner.number >= number) {
+            full = owner.hole.post(envelopes.clone(), now);
+            reached.push((owner.number, owner.hole.next_due()));
+        }
+        for (number, next_due) in reached {
+            self.answer(number, Event::Rang);
+            if let Some(due) = next_due {
+                self.plan_in(due.since_ms(now), Due::Report(number, Event::Rang, None));
+            }
+        }
+        full
+    }
+
+    fn post(&mut self, number: u32, envelopes: Vec<Envelope>, swept: Option<Arc<str>>) {
+        if self.strikes(self.plan.unavailable) {
+            let failed = swept.map_or(Event::Posted { full: Vec::new(), swept: None }, |lane| Event::SweepFailed { lane });
+            return self.answer(number, failed);
+        }
+        if swept.is_some() && self.plan.mutation == Some(Mutation::SweepsTwice) {
+            let ids: Vec<MessageId> = envelopes.iter().map(|envelope| envelope.id.clone()).collect();
+            self.mail_settle(number, &ids);
+        }
+        let full = self.mail_post(number, envelopes);
+        self.answer(number, Event::Posted { full, swept });
+    }
+
+    fn start(&mut self, number: u32, envelope: Envelope) {
+        let id = envelope.id.clone();
+        let settled = !self.journal.outbox.contains_key(&id);
+        if envelope.recovered && settled {
+            return self.answer(number, Event::Unneeded { id });
+        }
+        let (current, late) = (self.is_current(number), self.mailed_late.contains(&id));
+        if settled && current && !late {
+            self.fail(format!("{id} is started after it was settled"));
+        }
+        let runs = self.runs.entry(id.clone()).or_default();
+        if runs.contains(&number) {
+            return self.fail(format!("{id} is started twice by owner {number}"));
+        }
+        runs.push(number);
+        if let Some(owner) = self.owner(number) {
+            owner.running.insert(id.clone(), envelope);
+        }
+        // Some hang until they are stopped.
+        if !self.dice.one_in(8) {
+            let takes = self.dice.ms(0, 200);
+            self.plan_in(takes, Due::Carry(number, Task::End(id)));
+        }
+    }
+
+    fn end(&mut self, number: u32, id: &MessageId) {
+        let Some(envelope) = self.owner(number).and_then(|owner| owner.running.remove(id)) else { return };
+        let Some(effect) = id.effect() else { return };
+        let outcome = match self.dice.below(6) {
+            0 => Err(Failure::fatal("refused", "no")),
+            1 | 2 => Err(Failure::passing("busy", "later")),
+            _ => Ok(serde_json::Value::Null),
+        };
+        let body: Arc<str> = kind_of(&envelope.to).reported(Report { effect, outcome }).into();
+        if self.strikes(self.plan.twice) {
+            self.answer(number, Event::Ended { id: id.clone(), body: body.clone() });
+        }
+        self.answer(number, Event::Ended { id: id.clone(), body });
+    }
+
+    fn drained(&mut self, number: u32) {
+        let Some(owner) = self.owner(number) else { return };
+        if !owner.draining || !owner.running.is_empty() || !owner.deciding.is_empty() {
+            let running = format!("{:?} {:?}", owner.running(), owner.deciding);
+            self.fail(format!("#{number} says it is drained with {running}"));
+        }
+        self.hand_over(number);
+    }
+
+    /// What is not done, for the report of a run that never ends.
+    pub fn leftovers(&self) -> String {
+        let outbox: Vec<&str> =
+            self.journal.outbox.values().filter(|row| !row.parked).map(|row| row.envelope.id.as_str()).take(5).collect();
+        let owners: Vec<String> = self
+            .owners
+            .iter()
+            .map(|owner| {
+                let (hand, running, posted) = (owner.partition.in_hand(), owner.running(), owner.posted());
+                format!("#{} has {hand} in hand, {posted} posted, runs {running:?}", owner.number)
+            })
+            .collect();
+        let accepted = self.accepted.len();
+        format!("outbox {outbox:?}; {}; {accepted} of {} born; {DECIDE}", owners.join("; "), self.plan.births.len())
+    }
+}

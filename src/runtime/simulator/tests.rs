@@ -1,0 +1,129 @@
+//! Thousands of seeds, and the proof that they would notice.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use super::dice::Dice;
+use super::plan::{Mutation, Plan};
+use super::world::World;
+
+/// Seeds that are played each time.
+const SEEDS: u64 = 4_000;
+/// Seeds within which a broken rule must be noticed.
+const MUTANT_SEEDS: u64 = 1_000;
+/// What the seeds may take together.
+const BUDGET: Duration = Duration::from_secs(25);
+
+fn plan(seed: u64, mutation: Option<Mutation>) -> Plan {
+    let mut plan = Plan::roll(&mut Dice::new(seed));
+    plan.mutation = mutation;
+    plan
+}
+
+/// Plays a seed; a panic of the core is a failure like any other.
+fn play(seed: u64, mutation: Option<Mutation>, traced: bool) -> (Result<(), String>, World) {
+    let mut world = World::new(seed, plan(seed, mutation), traced);
+    let played = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| world.play()));
+    let result = played.unwrap_or_else(|_| Err("the core panicked".to_owned()));
+    (result, world)
+}
+
+/// Plays it again with every step noted, and says everything about it.
+fn explain(seed: u64) -> String {
+    let (result, world) = play(seed, None, true);
+    let trace = world.trace.unwrap_or_default();
+    let tail = trace[trace.len().saturating_sub(tail_length())..].join("\n");
+    format!(
+        "seed {seed}: {result:?}\n{:#?}\n{tail}\nplay it again: MIXVIDEO_SIM_SEED={seed} cargo test simulator",
+        world.plan
+    )
+}
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn tail_length() -> usize {
+    number("MIXVIDEO_SIM_TAIL").and_then(|lines| usize::try_from(lines).ok()).unwrap_or(120)
+}
+
+/// The first seed below `count` that fails.
+fn first_failure(count: u64, mutation: Option<Mutation>, budget: Duration) -> (u64, Option<(u64, String)>) {
+    let next = AtomicU64::new(0);
+    let found: Mutex<Option<(u64, String)>> = Mutex::new(None);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                while began.elapsed() < budget && found.lock().expect("no test panics here").is_none() {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= count {
+                        break;
+                    }
+                    if let (Err(why), _) = play(seed, mutation, false) {
+                        let mut found = found.lock().expect("no test panics here");
+                        if found.as_ref().is_none_or(|(first, _)| seed < *first) {
+                            *found = Some((seed, why));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    let played = next.load(Ordering::Relaxed).min(count);
+    (played, found.into_inner().expect("no test panics here"))
+}
+
+#[test]
+fn every_promise_holds_for_every_seed() {
+    if let Some(seed) = number("MIXVIDEO_SIM_SEED") {
+        let story = explain(seed);
+        println!("{story}");
+        assert!(story.starts_with(&format!("seed {seed}: Ok")), "see above");
+        return;
+    }
+    let more = number("MIXVIDEO_SIM_SEEDS");
+    let budget = if more.is_some() { Duration::from_secs(3_600) } else { BUDGET };
+    let (played, failure) = first_failure(more.unwrap_or(SEEDS), None, budget);
+    println!("{played} seeds played");
+    if let Some((seed, _)) = failure {
+        panic!("{}", explain(seed));
+    }
+    assert!(played >= 500, "only {played} seeds fit into the time");
+}
+
+#[test]
+fn same_seed_is_the_same_run() {
+    for seed in 0..40 {
+        let (_, one) = play(seed, None, false);
+        let (_, other) = play(seed, None, true);
+        assert_eq!((one.digest(), one.steps), (other.digest(), other.steps), "seed {seed}");
+    }
+}
+
+fn is_noticed(mutation: Mutation) {
+    let (played, failure) = first_failure(MUTANT_SEEDS, Some(mutation), BUDGET);
+    println!("{mutation:?} after {played} seeds: {failure:?}");
+    assert!(failure.is_some(), "{played} seeds did not notice {mutation:?}");
+}
+
+#[test]
+fn refusals_without_a_row_are_noticed() {
+    is_noticed(Mutation::RefusalsLeaveNoRow);
+}
+
+#[test]
+fn settling_before_the_commit_is_noticed() {
+    is_noticed(Mutation::SettlesBeforeCommit);
+}
+
+#[test]
+fn a_sweep_that_posts_twice_is_noticed() {
+    is_noticed(Mutation::SweepsTwice);
+}
+
+#[test]
+fn a_loser_that_keeps_its_state_is_noticed() {
+    is_noticed(Mutation::LosersKeepTheirState);
+}
