@@ -1,7 +1,6 @@
 //! The journal's promises in a few maps: a unit wins as a whole or leaves nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use crate::domain::{Address, Timestamp};
 use crate::runtime::journal::{Entry, Envelope, MessageId, Outcome, Unit};
@@ -50,7 +49,7 @@ impl Journal {
         if rows.len() as u64 != unit.expected {
             return Outcome::Stale;
         }
-        if unit.entries.iter().any(|entry| Trouble::Rejected.marks(&entry.body)) {
+        if unit.entries.iter().any(|entry| Trouble::of(&entry.body) == Some(Trouble::Rejected)) {
             return Outcome::Rejected("the row is marked".to_owned());
         }
         self.write(unit);
@@ -145,10 +144,6 @@ impl Journal {
     /// The message with which `actor` decided under `id`.
     pub fn row(&self, actor: &Address, id: &MessageId) -> Option<&Entry> {
         self.rows.get(actor)?.iter().find(|row| row.message == *id)
-    }
-
-    pub fn body(&self, id: &MessageId) -> Option<&Arc<str>> {
-        self.ordered.get(id).map(|envelope| &envelope.body)
     }
 }
 

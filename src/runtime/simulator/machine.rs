@@ -26,7 +26,7 @@ impl Trouble {
     pub const ALL: [Self; 5] = [Self::Panics, Self::Breaks, Self::Hangs, Self::Kills, Self::Rejected];
 
     /// Whether `body` is a message with this trouble.
-    pub fn marks(self, body: &str) -> bool {
+    fn marks(self, body: &str) -> bool {
         body.contains(match self {
             Self::Panics => "\"Panics\"",
             Self::Breaks => "\"Breaks\"",

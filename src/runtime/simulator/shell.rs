@@ -60,7 +60,7 @@ pub struct Owner {
     pub hole: Pigeonhole,
     memory: BTreeMap<Address, Resident>,
     running: BTreeMap<MessageId, Envelope>,
-    deciding: BTreeMap<Ticket, Vec<MessageId>>,
+    deciding: BTreeMap<Address, (Ticket, Vec<MessageId>)>,
     /// Read from the mailbox since it was opened.
     read: BTreeSet<MessageId>,
     pub on_trial: Option<MessageId>,
@@ -92,7 +92,7 @@ impl Owner {
 
     /// What the in-flight file names.
     pub fn hands(&self) -> BTreeSet<MessageId> {
-        self.deciding.values().flatten().cloned().collect()
+        self.deciding.values().flat_map(|(_, ids)| ids).cloned().collect()
     }
 
     /// Whether neither the core nor the mailbox holds anything, and nothing runs.
@@ -121,8 +121,10 @@ impl World {
             resident.decided = None;
         }
         let is_tick = matches!(event, Event::Tick);
-        if let Event::Decided { ticket, .. } = &event {
-            owner.deciding.remove(ticket);
+        if let Event::Decided { actor, ticket, .. } = &event
+            && owner.deciding.get(actor).is_some_and(|(current, _)| current == ticket)
+        {
+            owner.deciding.remove(actor);
         }
         let commands = owner.partition.on_event(event, now);
         let wake = owner.partition.next_wake();
@@ -166,7 +168,10 @@ impl World {
                     resident.snapshot = Some(decided);
                 }
             }
-            Command::Forget { actor } => drop(owner.memory.remove(&actor)),
+            Command::Forget { actor } => {
+                owner.memory.remove(&actor);
+                owner.deciding.remove(&actor);
+            }
             Command::Abort { id } => drop(owner.running.remove(&id)),
             Command::Drained => self.drained(number),
             Command::Post { .. } | Command::Settle { .. } => {
@@ -179,13 +184,13 @@ impl World {
                 let at = owner.mail_at;
                 self.plan_at(at, Due::Carry(number, Task::Command(command)));
             }
-            Command::Decide { ticket, ref messages, .. } => {
+            Command::Decide { ref actor, ticket, ref messages } => {
                 let ids: Vec<MessageId> = messages.iter().map(|message| message.id.clone()).collect();
                 if mutation == Some(Mutation::SettlesBeforeCommit) {
                     self.mail_settle(number, &ids);
                 }
                 if let Some(owner) = self.owner(number) {
-                    owner.deciding.insert(ticket, ids);
+                    owner.deciding.insert(actor.clone(), (ticket, ids));
                 }
                 self.carry_later(number, Task::Command(command));
             }
@@ -337,7 +342,7 @@ impl World {
         let now = self.now;
         let Some(owner) = self.owner(number) else { return };
         let Some(resident) = owner.memory.get_mut(&actor) else {
-            owner.deciding.remove(&ticket);
+            owner.deciding.remove(&actor);
             return self.answer(number, Event::Lost { actor });
         };
         let Some(before) = resident.snapshot.clone() else { return };
@@ -448,10 +453,12 @@ impl World {
             self.fail(format!("{id} is started after it was settled"));
         }
         let runs = self.runs.entry(id.clone()).or_default();
-        if runs.contains(&number) {
+        if runs.contains(&number) && !late {
             return self.fail(format!("{id} is started twice by owner {number}"));
         }
-        runs.push(number);
+        if !runs.contains(&number) {
+            runs.push(number);
+        }
         if let Some(owner) = self.owner(number) {
             owner.running.insert(id.clone(), envelope);
         }

@@ -40,6 +40,9 @@ pub enum Due {
     Stop(u32),
 }
 
+/// Characters of a line of the trace.
+const LINE_MAX: usize = 260;
+
 /// One run.
 pub struct World {
     pub dice: Dice,
@@ -171,7 +174,8 @@ impl World {
 
     pub fn note(&mut self, what: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>8} {}", self.now.0 - 1_000_000, what()));
+            let line: String = what().chars().take(LINE_MAX).collect();
+            trace.push(format!("{:>8} {line}", self.now.0 - 1_000_000));
         }
     }
 
@@ -196,17 +200,7 @@ impl World {
             Due::Ask(client) => self.ask(client),
             Due::Open(suspects) => self.open(&suspects),
             Due::Expire(number) => self.owners.retain(|owner| owner.number != number),
-            Due::Drain => match self.owners.last().map(|owner| owner.number) {
-                Some(number) => {
-                    self.drains += 1;
-                    if let Some(owner) = self.owners.last_mut() {
-                        owner.draining = true;
-                    }
-                    self.plan_in(DRAIN_MS, Due::Stop(number));
-                    self.report(number, Event::Drain, None);
-                }
-                None => self.plan_in(50, Due::Drain),
-            },
+            Due::Drain => self.drain(self.opened),
             Due::Stop(number) => self.report(number, Event::Stop, None),
         }
     }
@@ -245,6 +239,14 @@ impl World {
         self.plan_in(20, Due::Open(hands.into_iter().collect()));
     }
 
+    fn drain(&mut self, number: u32) {
+        let Some(owner) = self.owner(number) else { return self.plan_in(50, Due::Drain) };
+        owner.draining = true;
+        self.drains += 1;
+        self.plan_in(DRAIN_MS, Due::Stop(number));
+        self.report(number, Event::Drain, None);
+    }
+
     fn take_over(&mut self, number: u32) {
         self.note(|| format!("#{number} is taken over"));
         let lives = self.dice.ms(20, 400);
@@ -255,6 +257,9 @@ impl World {
     /// The partition was let go in order; another owner opens it.
     pub fn hand_over(&mut self, number: u32) {
         self.owners.retain(|owner| owner.number != number);
+        if !self.is_current(number) {
+            return;
+        }
         self.plan_in(20, Due::Open(Vec::new()));
     }
 
