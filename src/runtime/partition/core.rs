@@ -105,8 +105,8 @@ impl Partition {
     #[must_use]
     pub fn next_wake(&self) -> Timestamp {
         let resting = self.resting.first().map(|(until, _)| *until);
-        let scan = self.scan_at.min(self.sweep_at);
-        resting.map_or(scan, |until| until.min(scan))
+        let sweep = self.may_sweep().then_some(self.sweep_at);
+        resting.into_iter().chain(sweep).fold(self.scan_at, Timestamp::min)
     }
 
     /// Actors in memory or with messages.
@@ -534,7 +534,7 @@ impl Partition {
         if self.trial_stuck {
             self.retry_suspect();
         }
-        if self.opened && self.sweep_at <= self.now && !self.trial.is_open() && !self.draining {
+        if self.may_sweep() && self.sweep_at <= self.now {
             self.sweep_all();
         }
     }
@@ -571,6 +571,11 @@ impl Partition {
     }
 
     // Sweeping.
+
+    /// Otherwise a sweep that is due must wake nobody.
+    fn may_sweep(&self) -> bool {
+        self.opened && !self.trial.is_open() && !self.draining
+    }
 
     fn sweep_all(&mut self) {
         self.sweep_at = self.now.plus_ms(self.limits.sweep_ms);
