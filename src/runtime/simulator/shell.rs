@@ -61,6 +61,10 @@ pub struct Owner {
     memory: BTreeMap<Address, Resident>,
     running: BTreeMap<MessageId, Envelope>,
     deciding: BTreeMap<Address, (Ticket, Vec<MessageId>)>,
+    /// Ordered to start, and not stopped before they did.
+    starting: BTreeSet<MessageId>,
+    /// What the core said is settled.
+    settled: BTreeSet<MessageId>,
     /// Read from the mailbox since it was opened.
     read: BTreeSet<MessageId>,
     pub on_trial: Option<MessageId>,
@@ -81,6 +85,8 @@ impl Owner {
             memory: BTreeMap::new(),
             running: BTreeMap::new(),
             deciding: BTreeMap::new(),
+            starting: BTreeSet::new(),
+            settled: BTreeSet::new(),
             read: BTreeSet::new(),
             on_trial: None,
             draining: false,
@@ -172,13 +178,15 @@ impl World {
                 owner.memory.remove(&actor);
                 owner.deciding.remove(&actor);
             }
-            Command::Abort { id } => drop(owner.running.remove(&id)),
+            Command::Abort { id } => {
+                owner.running.remove(&id);
+                owner.starting.remove(&id);
+            }
             Command::Drained => self.drained(number),
             Command::Post { .. } | Command::Settle { .. } => {
-                if let Command::Settle { ids } = &command
-                    && owner.on_trial.as_ref().is_some_and(|id| ids.contains(id))
-                {
-                    owner.on_trial = None;
+                if let Command::Settle { ids } = &command {
+                    owner.settled.extend(ids.iter().cloned());
+                    owner.on_trial.take_if(|id| ids.contains(id));
                 }
                 owner.mail_at = owner.mail_at.max(now.plus_ms(delay));
                 let at = owner.mail_at;
@@ -193,6 +201,10 @@ impl World {
                     owner.deciding.insert(actor.clone(), (ticket, ids));
                 }
                 self.carry_later(number, Task::Command(command));
+            }
+            Command::Start { ref envelope } => {
+                owner.starting.insert(envelope.id.clone());
+                self.plan_in(delay, Due::Carry(number, Task::Command(command)));
             }
             other => self.plan_in(delay, Due::Carry(number, Task::Command(other))),
         }
@@ -444,12 +456,18 @@ impl World {
 
     fn start(&mut self, number: u32, envelope: Envelope) {
         let id = envelope.id.clone();
+        let Some(owner) = self.owner(number) else { return };
+        if !owner.starting.remove(&id) {
+            return;
+        }
+        // What the journal settled a moment ago may still start: the core stops it once it hears of that.
+        let knows = owner.settled.contains(&id);
         let settled = !self.journal.outbox.contains_key(&id);
         if envelope.recovered && settled {
             return self.answer(number, Event::Unneeded { id });
         }
         let (current, late) = (self.is_current(number), self.mailed_late.contains(&id));
-        if settled && current && !late {
+        if settled && knows && current && !late {
             self.fail(format!("{id} is started after it was settled"));
         }
         let runs = self.runs.entry(id.clone()).or_default();
