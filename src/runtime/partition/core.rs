@@ -33,8 +33,8 @@ pub struct Partition {
     trial_stuck: bool,
     /// Sweeps under way, with the page each goes on at.
     sweeping: HashMap<Arc<str>, Option<Cursor>, Fixed>,
-    /// What was settled while a sweep was under way: its pages may still show it.
-    settled_meanwhile: HashSet<MessageId, Fixed>,
+    /// What was settled within the last scan and the one before: reads and sweeps under way may still show it.
+    settled_lately: [HashSet<MessageId, Fixed>; 2],
     sweep_at: Timestamp,
     scan_at: Timestamp,
     tickets: u64,
@@ -58,7 +58,7 @@ impl Partition {
             trial: Trial::default(),
             trial_stuck: false,
             sweeping: HashMap::default(),
-            settled_meanwhile: HashSet::default(),
+            settled_lately: <[HashSet<MessageId, Fixed>; 2]>::default(),
             sweep_at: Timestamp(0),
             scan_at: Timestamp(0),
             tickets: 0,
@@ -174,6 +174,11 @@ impl Partition {
     }
 
     fn accept(&mut self, envelope: Envelope) {
+        if self.was_settled(&envelope.id) {
+            // It was on its way here while it was settled: an activity would run that nobody stops.
+            self.out.push(Command::Settle { ids: vec![envelope.id] });
+            return;
+        }
         if !self.lanes.hold(&envelope) {
             return;
         }
@@ -355,7 +360,8 @@ impl Partition {
                     seat.failing = None;
                     seat.phase = Phase::Idle;
                 }
-                self.settle(vec![id.clone()]);
+                // Not for good: a birth or an operator may bring it back at once.
+                self.let_go(vec![id.clone()]);
                 if here {
                     self.advance(actor);
                 }
@@ -450,8 +456,18 @@ impl Partition {
         }
     }
 
-    /// Lets messages go, in hand and in the mailbox; stops activities that still run for them.
+    /// What the journal has settled for good is let go.
     fn settle(&mut self, ids: Vec<MessageId>) {
+        self.settled_lately[0].extend(ids.iter().cloned());
+        self.let_go(ids);
+    }
+
+    fn was_settled(&self, id: &MessageId) -> bool {
+        self.settled_lately.iter().any(|ids| ids.contains(id))
+    }
+
+    /// Lets messages go, in hand and in the mailbox; stops activities that still run for them.
+    fn let_go(&mut self, ids: Vec<MessageId>) {
         let mut tried = false;
         for id in &ids {
             if self.lanes.release(id) {
@@ -460,9 +476,6 @@ impl Partition {
             if self.trial.suspect(id).is_some() {
                 self.trial.close(id);
                 tried = true;
-            }
-            if !self.sweeping.is_empty() {
-                self.settled_meanwhile.insert(id.clone());
             }
         }
         self.out.push(Command::Settle { ids });
@@ -530,6 +543,8 @@ impl Partition {
         if self.scan_at <= self.now {
             self.scan_at = self.now.plus_ms(SCAN_MS);
             self.scan();
+            self.settled_lately.swap(0, 1);
+            self.settled_lately[0].clear();
         }
         if self.trial_stuck {
             self.retry_suspect();
@@ -599,7 +614,7 @@ impl Partition {
     }
 
     fn swept(&mut self, lane: Arc<str>, mut envelopes: Vec<Envelope>, next: Option<Cursor>) {
-        envelopes.retain(|envelope| !self.settled_meanwhile.contains(&envelope.id));
+        envelopes.retain(|envelope| !self.was_settled(&envelope.id));
         self.sweeping.insert(lane.clone(), next);
         self.out.push(Command::Post { envelopes, swept: Some(lane) });
     }
@@ -617,9 +632,6 @@ impl Partition {
 
     fn sweep_ended(&mut self, lane: &str, again_ms: i64) {
         self.sweeping.remove(lane);
-        if self.sweeping.is_empty() {
-            self.settled_meanwhile.clear();
-        }
         self.sweep_at = self.sweep_at.min(self.now.plus_ms(again_ms));
     }
 
