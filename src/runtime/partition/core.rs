@@ -153,7 +153,11 @@ impl Partition {
     fn accused(&mut self, id: &MessageId, deaths: Result<u32, String>) {
         let Some(suspect) = self.trial.suspect(id).cloned() else { return };
         match deaths {
-            Ok(deaths) => self.accept(Envelope { deaths, ..suspect }),
+            Ok(deaths) if *suspect.lane == *DECIDE => self.accept(Envelope { deaths, ..suspect }),
+            Ok(_) => {
+                self.trial.close(id);
+                self.next_suspect();
+            }
             Err(_) => self.trial_stuck = true,
         }
     }

@@ -288,11 +288,12 @@ impl World {
         let silent = self.strikes(self.plan.unavailable);
         let counts = !silent || self.dice.one_in(2);
         let deaths = if counts { self.journal.accuse(&id).unwrap_or(1) } else { 0 };
-        if silent && counts {
+        let is_activity = self.journal.outbox.get(&id).is_some_and(|row| *row.envelope.lane != *DECIDE);
+        if counts && (silent || is_activity) {
             *self.deaths.entry(id.clone()).or_default() += 1;
         }
         if let Some(owner) = self.owner(number) {
-            owner.on_trial = (!silent).then(|| id.clone());
+            owner.on_trial = (!silent && !is_activity).then(|| id.clone());
         }
         let deaths = if silent { Err("the journal did not answer".to_owned()) } else { Ok(deaths) };
         self.answer(number, Event::Accused { id, deaths });
