@@ -21,6 +21,15 @@ const SWEEP_SOON_MS: i64 = 500;
 /// How often an actor that keeps losing is reloaded at once before it waits.
 const SETBACKS_MAX: u32 = 3;
 
+/// A sweep under way.
+#[derive(Default)]
+struct Sweep {
+    /// Where it goes on; `None` after the last page.
+    next: Option<Cursor>,
+    /// Activities that ran when it began and that no page has shown yet.
+    unseen: HashSet<MessageId, Fixed>,
+}
+
 /// One partition's scheduler. See the module's documentation.
 pub struct Partition {
     limits: Limits,
@@ -31,8 +40,8 @@ pub struct Partition {
     trial: Trial,
     /// Suspects whose accusation or removal the journal did not answer.
     trial_stuck: bool,
-    /// Sweeps under way, with the page each goes on at.
-    sweeping: HashMap<Arc<str>, Option<Cursor>, Fixed>,
+    /// Sweeps under way.
+    sweeping: HashMap<Arc<str>, Sweep, Fixed>,
     /// What was settled within the last scan and the one before: reads and sweeps under way may still show it.
     settled_lately: [HashSet<MessageId, Fixed>; 2],
     sweep_at: Timestamp,
@@ -608,7 +617,8 @@ impl Partition {
         if self.sweeping.contains_key(&lane) || self.draining {
             return;
         }
-        self.sweeping.insert(lane.clone(), None);
+        let unseen = self.lanes.running_in(&lane).cloned().collect();
+        self.sweeping.insert(lane.clone(), Sweep { next: None, unseen });
         self.sweep_page(lane, None);
     }
 
@@ -618,8 +628,12 @@ impl Partition {
     }
 
     fn swept(&mut self, lane: Arc<str>, mut envelopes: Vec<Envelope>, next: Option<Cursor>) {
+        let Some(sweep) = self.sweeping.get_mut(&lane) else { return };
+        sweep.next = next;
+        for envelope in &envelopes {
+            sweep.unseen.remove(&envelope.id);
+        }
         envelopes.retain(|envelope| !self.was_settled(&envelope.id));
-        self.sweeping.insert(lane.clone(), next);
         self.out.push(Command::Post { envelopes, swept: Some(lane) });
     }
 
@@ -628,9 +642,24 @@ impl Partition {
             self.lanes.overflowed(lane);
         }
         let Some(lane) = swept else { return };
-        match self.sweeping.get(&lane).cloned().flatten() {
-            Some(next) if !full.contains(&lane) && !self.draining => self.sweep_page(lane, Some(next)),
-            _ => self.sweep_ended(&lane, self.limits.sweep_ms),
+        let Some(sweep) = self.sweeping.get_mut(&lane) else { return };
+        match sweep.next.clone() {
+            Some(next) if !full.contains(&lane) && !self.draining => return self.sweep_page(lane, Some(next)),
+            Some(_) => {}
+            None => {
+                let unseen = std::mem::take(&mut sweep.unseen);
+                self.stop_settled(unseen);
+            }
+        }
+        self.sweep_ended(&lane, self.limits.sweep_ms);
+    }
+
+    /// The outbox is the record: what runs and is not in it was settled, by a commit whose answer was lost.
+    fn stop_settled(&mut self, unseen: HashSet<MessageId, Fixed>) {
+        let mut gone: Vec<MessageId> = unseen.into_iter().filter(|id| self.lanes.is_running(id)).collect();
+        if !gone.is_empty() {
+            gone.sort();
+            self.settle(gone);
         }
     }
 

@@ -128,6 +128,20 @@ impl Lanes {
         self.held.len()
     }
 
+    /// Whether an activity runs.
+    pub fn is_running(&self, id: &MessageId) -> bool {
+        self.held.get(id).is_some_and(|held| held.running.is_some())
+    }
+
+    /// The activities of a lane that run, in no order.
+    pub fn running_in(&self, name: &str) -> impl Iterator<Item = &MessageId> {
+        let lane = self.index(name);
+        self.held
+            .iter()
+            .filter(move |(_, held)| held.running.is_some() && Some(held.lane) == lane)
+            .map(|(id, _)| id)
+    }
+
     /// The activities that run.
     pub fn running(&self) -> Vec<MessageId> {
         let mut ids: Vec<MessageId> =
