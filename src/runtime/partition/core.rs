@@ -162,7 +162,7 @@ impl Partition {
     fn accused(&mut self, id: &MessageId, deaths: Result<u32, String>) {
         let Some(suspect) = self.trial.suspect(id).cloned() else { return };
         match deaths {
-            Ok(deaths) if *suspect.lane == *DECIDE => self.accept(Envelope { deaths, ..suspect }),
+            Ok(deaths) if *suspect.lane == *DECIDE && !self.was_settled(id) => self.accept(Envelope { deaths, ..suspect }),
             Ok(_) => {
                 self.trial.close(id);
                 self.next_suspect();
@@ -486,10 +486,7 @@ impl Partition {
             if self.lanes.release(id) {
                 self.out.push(Command::Abort { id: id.clone() });
             }
-            if self.trial.suspect(id).is_some() {
-                self.trial.close(id);
-                tried = true;
-            }
+            tried |= self.trial.close(id);
         }
         self.out.push(Command::Settle { ids });
         if tried {

@@ -48,10 +48,9 @@ impl Trial {
         self.tried.as_ref()
     }
 
-    /// The suspect being tried is done with.
-    pub fn close(&mut self, id: &MessageId) {
-        if self.suspect(id).is_some() {
-            self.tried = None;
-        }
+    /// A suspect is done with, tried or not. Answers whether it was being tried.
+    pub fn close(&mut self, id: &MessageId) -> bool {
+        self.waiting.retain(|suspect| suspect.id != *id);
+        self.tried.take_if(|suspect| suspect.id == *id).is_some()
     }
 }
