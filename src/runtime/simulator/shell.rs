@@ -362,12 +362,6 @@ impl World {
         let folded = fold(kind_of(&actor), &actor, &before, messages, now);
         resident.decided = folded.unit.is_some().then_some(folded.after);
         let (unit, is_final, failed) = (folded.unit, folded.is_final, folded.failed);
-        if let Some(unit) = &unit {
-            let doubled = unit.posts.iter().find(|post| unit.settled.contains(&post.id)).map(|post| post.id.clone());
-            if let Some(id) = doubled {
-                self.fail(format!("{id} is ordered and settled by one unit"));
-            }
-        }
         self.answer(number, Event::Decided { actor, ticket, unit, is_final, failed });
     }
 
@@ -390,6 +384,11 @@ impl World {
             }
         };
         self.note(|| format!("#{number} commits {actor} {ticket:?}: {outcome:?}"));
+        if outcome == Outcome::Won
+            && let Some(post) = unit.posts.iter().find(|post| unit.settled.contains(&post.id))
+        {
+            self.fail(format!("{} is ordered and settled by one unit", post.id));
+        }
         let outcome = if silent { Outcome::Unavailable("nobody knows".to_owned()) } else { outcome };
         if outcome == Outcome::Stale
             && self.plan.mutation == Some(Mutation::LosersKeepTheirState)
