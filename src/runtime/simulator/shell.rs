@@ -72,6 +72,8 @@ pub struct Owner {
     /// Mailbox commands are carried out in the order given.
     mail_at: Timestamp,
     wake_at: Option<Timestamp>,
+    /// When the mailbox rings next by itself.
+    rings_at: Option<Timestamp>,
     /// What a mutated shell goes on with after a loss.
     kept: BTreeMap<Address, Snapshot>,
 }
@@ -92,6 +94,7 @@ impl Owner {
             draining: false,
             mail_at: now,
             wake_at: None,
+            rings_at: None,
             kept: BTreeMap::new(),
         }
     }
@@ -318,6 +321,7 @@ impl World {
             let late = Event::Delivered { lane: first.lane.clone(), envelopes: vec![first], drained: true };
             self.answer(number, late);
         }
+        self.ring_when_due(number);
         self.answer(number, Event::Delivered { lane, envelopes, drained });
     }
 
@@ -430,15 +434,26 @@ impl World {
         }
         for owner in self.owners.iter_mut().filter(|owner| owner.number >= number) {
             full = owner.hole.post(envelopes.clone(), now);
-            reached.push((owner.number, owner.hole.next_due()));
+            reached.push(owner.number);
         }
-        for (number, next_due) in reached {
+        for number in reached {
             self.answer(number, Event::Rang);
-            if let Some(due) = next_due {
+            self.ring_when_due(number);
+        }
+        full
+    }
+
+    /// The mailbox rings by itself when its first message becomes due.
+    fn ring_when_due(&mut self, number: u32) {
+        let now = self.now;
+        let Some(owner) = self.owner(number) else { return };
+        let due = owner.hole.next_due();
+        if owner.rings_at != due {
+            owner.rings_at = due;
+            if let Some(due) = due {
                 self.plan_in(due.since_ms(now), Due::Report(number, Event::Rang, None));
             }
         }
-        full
     }
 
     fn post(&mut self, number: u32, envelopes: Vec<Envelope>, swept: Option<Arc<str>>) {

@@ -9,11 +9,11 @@ use super::plan::{Mutation, Plan};
 use super::world::World;
 
 /// Seeds that are played each time.
-const SEEDS: u64 = 4_000;
+const SEEDS: u64 = 3_000;
 /// Seeds within which a broken rule must be noticed.
 const MUTANT_SEEDS: u64 = 1_000;
 /// What the seeds may take together.
-const BUDGET: Duration = Duration::from_secs(25);
+const BUDGET: Duration = Duration::from_secs(15);
 
 fn plan(seed: u64, mutation: Option<Mutation>) -> Plan {
     let mut plan = Plan::roll(&mut Dice::new(seed));
