@@ -15,6 +15,7 @@ impl World {
         self.births_happened()?;
         self.histories_are_whole()?;
         self.messages_were_decided_once()?;
+        self.cancelled_messages_were_not_decided()?;
         self.the_dead_are_guilty()?;
         self.parked_messages_wait_for_a_birth()?;
         self.money_adds_up()?;
@@ -79,6 +80,20 @@ impl World {
             }
         }
         Ok(())
+    }
+
+    /// Unless the commit that cancelled them was not heard of in time.
+    fn cancelled_messages_were_not_decided(&self) -> Held {
+        if !self.plan.is_faultless() {
+            return Ok(());
+        }
+        let decided = |id: &&MessageId| {
+            self.journal.ordered.get(*id).is_some_and(|envelope| self.journal.row(&envelope.to, id).is_some())
+        };
+        match self.journal.cancelled.iter().find(decided) {
+            Some(id) => Err(format!("{id} was cancelled and is decided all the same")),
+            None => Ok(()),
+        }
     }
 
     /// Trouble is set aside, and nothing else is; but for a message during whose trial the process died often.

@@ -77,11 +77,9 @@ impl Plan {
         plan
     }
 
-    /// A scenario without faults.
-    #[must_use]
-    pub fn calm(mut self) -> Self {
-        (self.crash, self.takeover, self.unavailable, self.twice) = (0, 0, 0, 0);
-        self
+    /// Whether nothing goes wrong, so that the strictest promises hold.
+    pub const fn is_faultless(&self) -> bool {
+        self.crash == 0 && self.takeover == 0 && self.unavailable == 0 && self.twice == 0
     }
 
     fn people(&mut self, dice: &mut Dice) {

@@ -327,6 +327,10 @@ impl World {
 
     fn load(&mut self, number: u32, actor: Address) {
         if self.strikes(self.plan.unavailable) {
+            // The actor died of something else while it was being read.
+            return self.answer(number, Event::Lost { actor });
+        }
+        if self.strikes(self.plan.unavailable) {
             let found = Err(LoadFailure::Unavailable("the journal did not answer".to_owned()));
             return self.answer(number, Event::Loaded { actor, found });
         }
