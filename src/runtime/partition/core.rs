@@ -317,8 +317,10 @@ impl Partition {
     fn lost(&mut self, actor: &Address, reason: &str) {
         let Some(seat) = self.seats.get_mut(actor) else { return };
         seat.loaded = false;
-        if !matches!(seat.phase, Phase::Deciding { .. }) {
-            return;
+        match seat.phase {
+            Phase::Deciding { .. } => {}
+            Phase::Loading => return self.setback(actor),
+            _ => return,
         }
         match seat.hand.as_slice() {
             [culprit] => {
