@@ -46,6 +46,10 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
     let mut settled = Vec::with_capacity(messages.len());
     let mut failed = None;
     for envelope in messages {
+        if settled.contains(&envelope.id) {
+            // A message before it cancelled it.
+            continue;
+        }
         let moment = Moment { now, version: after.version + 1 };
         let step = match step(kind, after.state.as_ref(), envelope, moment) {
             Ok(step) => step,

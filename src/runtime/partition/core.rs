@@ -437,8 +437,11 @@ impl Partition {
         }
         self.settle(unit.settled.clone());
         let Some(seat) = self.seats.get_mut(actor) else { return };
-        let handled: Vec<MessageId> = unit.entries.iter().map(|entry| entry.message.clone()).collect();
-        seat.put_back(&handled);
+        seat.put_back(&unit.settled);
+        if unit.settled.len() > unit.entries.len() {
+            // What was cancelled may have arrived already: it is not decided any more.
+            seat.queue.retain(|envelope| !unit.settled.contains(&envelope.id));
+        }
         seat.setbacks = 0;
         seat.phase = Phase::Idle;
         if is_final && seat.queue.is_empty() {
