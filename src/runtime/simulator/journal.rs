@@ -66,8 +66,8 @@ impl Journal {
             self.outbox.insert(post.id.clone(), Row { envelope: post.clone(), parked: false });
         }
         for id in &unit.settled {
-            self.outbox.remove(id);
-            if unit.entries.iter().all(|entry| entry.message != *id) {
+            let was_outstanding = self.outbox.remove(id).is_some();
+            if was_outstanding && unit.entries.iter().all(|entry| entry.message != *id) {
                 self.cancelled.insert(id.clone());
             }
         }
