@@ -142,6 +142,9 @@ impl Partition {
 
     /// Tries the next suspect, or begins with everything else when none is left.
     fn next_suspect(&mut self) {
+        if self.draining {
+            return;
+        }
         if let Some(suspect) = self.trial.next() {
             let (actor, id, deaths) = (suspect.to.clone(), suspect.id.clone(), suspect.deaths);
             self.try_suspect(actor, id, deaths);
@@ -228,7 +231,7 @@ impl Partition {
         let crowded = self.seats.len() > self.limits.cached;
         let Some(seat) = self.seats.get_mut(actor) else { return };
         seat.touched = self.now;
-        if !matches!(seat.phase, Phase::Idle) {
+        if self.drained || !matches!(seat.phase, Phase::Idle) {
             return;
         }
         if seat.queue.is_empty() {
@@ -561,7 +564,7 @@ impl Partition {
             self.settled_lately.swap(0, 1);
             self.settled_lately[0].clear();
         }
-        if self.trial_stuck {
+        if self.trial_stuck && !self.draining {
             self.retry_suspect();
         }
         if self.may_sweep() && self.sweep_at <= self.now {
@@ -684,6 +687,7 @@ impl Partition {
         if self.draining
             && !self.drained
             && self.lanes.running().is_empty()
+            && (self.trial_stuck || self.trial.current().is_none())
             && self
                 .seats
                 .values()

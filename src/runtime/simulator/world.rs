@@ -48,7 +48,7 @@ pub struct World {
     pub dice: Dice,
     pub plan: Plan,
     pub now: Timestamp,
-    agenda: BTreeMap<(Timestamp, u64), Due>,
+    agenda: BTreeMap<(Timestamp, u64), Box<Due>>,
     planned: u64,
     pub journal: Journal,
     pub owners: Vec<Owner>,
@@ -107,7 +107,7 @@ impl World {
         while let Some(((at, _), due)) = self.agenda.pop_first() {
             self.now = at;
             self.steps += 1;
-            self.step(due);
+            self.step(*due);
             if let Some(broken) = self.broken.take() {
                 return Err(broken);
             }
@@ -140,7 +140,7 @@ impl World {
             && self.owners.len() == 1
             && self.owners.iter().all(|owner| !owner.draining && owner.is_at_rest())
             && !self.agenda.values().any(|due| {
-                matches!(due, Due::Carry(_, task) if task.is_work()) || matches!(due, Due::Drain | Due::Open(_))
+                matches!(&**due, Due::Carry(_, task) if task.is_work()) || matches!(**due, Due::Drain | Due::Open(_))
             })
     }
 
@@ -148,13 +148,13 @@ impl World {
         // Chance breaks ties, so that what is due at the same time comes in any order.
         self.planned += 1;
         let tie = (self.dice.below(1 << 20) << 40) | self.planned;
-        self.agenda.insert((self.now.plus_ms(ms.max(0)), tie), due);
+        self.agenda.insert((self.now.plus_ms(ms.max(0)), tie), Box::new(due));
     }
 
     /// For what keeps its order among its like.
     pub fn plan_at(&mut self, at: Timestamp, due: Due) {
         self.planned += 1;
-        self.agenda.insert((at, self.planned), due);
+        self.agenda.insert((at, self.planned), Box::new(due));
     }
 
     /// How long something takes.
