@@ -160,6 +160,8 @@ fn unit(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use serde::{Deserialize, Serialize};
 
     use super::*;
@@ -183,7 +185,7 @@ mod tests {
     struct Desk {
         count: u32,
         armed: Option<EffectNo>,
-        unwritable: Vec<(u32, std::collections::BTreeMap<(u8, u8), u8>)>,
+        unwritable: Vec<BTreeMap<(u8, u8), u8>>,
     }
 
     impl Machine for Clerk {
@@ -205,7 +207,7 @@ mod tests {
                 Said::Rang => Vec::new(),
                 Said::Panic => std::panic::resume_unwind(Box::new("on purpose")),
                 Said::Unwritable => {
-                    desk.unwritable.push((0, std::iter::once(((0, 0), 0)).collect()));
+                    desk.unwritable.push(std::iter::once(((0, 0), 0)).collect());
                     Vec::new()
                 }
             };
@@ -256,7 +258,7 @@ mod tests {
     #[test]
     fn order_cancelled_in_the_same_fold_leaves_neither_behind() {
         let folded = folded(&[said("a", "Arm"), said("b", "Disarm")]);
-        let unit = folded.unit.unwrap();
+        let unit = folded.unit.expect("something is decided");
         assert_eq!(unit.posts, []);
         assert_eq!(unit.settled, ["a".into(), "b".into()]);
         assert_eq!((unit.version(), folded.after.version), (2, 2));
@@ -265,10 +267,10 @@ mod tests {
     #[test]
     fn message_cancelled_in_the_same_fold_is_not_decided() {
         let armed = folded(&[said("a", "Arm")]);
-        let timer = armed.unit.unwrap().posts[0].id.clone();
+        let timer = armed.unit.expect("it is armed").posts[0].id.clone();
         let messages = [said("b", "Disarm"), said(timer.as_str(), "Rang"), said("c", "Rang")];
         let folded = fold(&CLERK, &Address::new("clerk", "1"), &armed.after, &messages, Timestamp(2));
-        let unit = folded.unit.unwrap();
+        let unit = folded.unit.expect("something is decided");
         assert_eq!(decided(&unit), ["b", "c"]);
         assert_eq!(unit.entries[1].version, 3, "versions have no hole");
         assert!(unit.settled.contains(&timer));
@@ -277,9 +279,9 @@ mod tests {
     #[test]
     fn panic_is_a_failure_of_its_message_and_the_prefix_is_kept() {
         let folded = folded(&[said("a", "Arm"), said("b", "Panic"), said("c", "Rang")]);
-        assert_eq!(decided(&folded.unit.unwrap()), ["a"]);
+        assert_eq!(decided(&folded.unit.expect("something is decided")), ["a"]);
         assert_eq!(folded.after.version, 1);
-        let failed = folded.failed.unwrap();
+        let failed = folded.failed.expect("the second fails");
         assert_eq!(failed.message, "b".into());
         assert_eq!(failed.why, Undecided::Broken("the handler panicked: on purpose".to_owned()));
     }
@@ -302,11 +304,10 @@ mod tests {
     #[test]
     fn state_that_cannot_be_written_is_blamed_on_no_innocent() {
         let several = folded(&[said("a", "Arm"), said("b", "Unwritable")]);
-        assert_eq!(decided(&several.unit.unwrap()), ["a"]);
+        assert_eq!(decided(&several.unit.expect("the first is decided")), ["a"]);
         assert_eq!(several.failed, None);
-        let alone =
-            fold(&CLERK, &Address::new("clerk", "1"), &several.after, &[said("b", "Unwritable")], Timestamp(2));
+        let alone = fold(&CLERK, &Address::new("clerk", "1"), &several.after, &[said("b", "Unwritable")], Timestamp(2));
         assert!(alone.unit.is_none());
-        assert_eq!(alone.failed.unwrap().message, "b".into());
+        assert_eq!(alone.failed.expect("it fails alone").message, "b".into());
     }
 }

@@ -165,7 +165,9 @@ impl Partition {
     fn accused(&mut self, id: &MessageId, deaths: Result<u32, String>) {
         let Some(suspect) = self.trial.suspect(id).cloned() else { return };
         match deaths {
-            Ok(deaths) if *suspect.lane == *DECIDE && !self.was_settled(id) => self.accept(Envelope { deaths, ..suspect }),
+            Ok(deaths) if *suspect.lane == *DECIDE && !self.was_settled(id) => {
+                self.accept(Envelope { deaths, ..suspect })
+            }
             Ok(_) => {
                 self.trial.close(id);
                 self.next_suspect();

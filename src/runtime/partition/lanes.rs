@@ -136,10 +136,7 @@ impl Lanes {
     /// The activities of a lane that run, in no order.
     pub fn running_in(&self, name: &str) -> impl Iterator<Item = &MessageId> {
         let lane = self.index(name);
-        self.held
-            .iter()
-            .filter(move |(_, held)| held.running.is_some() && Some(held.lane) == lane)
-            .map(|(id, _)| id)
+        self.held.iter().filter(move |(_, held)| held.running.is_some() && Some(held.lane) == lane).map(|(id, _)| id)
     }
 
     /// The activities that run.
@@ -195,7 +192,7 @@ mod tests {
         assert_eq!(lanes.held(), 0);
         assert!(lanes.hold(&envelope("b", "render")), "room was given back once");
         lanes.ring();
-        assert_eq!(lanes.read("render", true), false);
+        assert!(!lanes.read("render", true));
         assert_eq!(reads(&mut lanes), []);
     }
 

@@ -378,9 +378,8 @@ impl World {
         let outcome = if silent && self.dice.one_in(2) {
             Outcome::Unavailable("nothing was written".to_owned())
         } else {
-            let refused = |entry: &crate::runtime::journal::Entry| {
-                matches!(entry.verdict, crate::domain::Verdict::Refused(_))
-            };
+            let refused =
+                |entry: &crate::runtime::journal::Entry| matches!(entry.verdict, crate::domain::Verdict::Refused(_));
             if self.plan.mutation == Some(Mutation::RefusalsLeaveNoRow) && unit.entries.iter().all(refused) {
                 unit.settled.iter().for_each(|id| drop(self.journal.outbox.remove(id)));
                 for post in &unit.posts {
@@ -462,7 +461,8 @@ impl World {
 
     fn post(&mut self, number: u32, envelopes: Vec<Envelope>, swept: Option<Arc<str>>) {
         if self.strikes(self.plan.unavailable) {
-            let failed = swept.map_or(Event::Posted { full: Vec::new(), swept: None }, |lane| Event::SweepFailed { lane });
+            let failed =
+                swept.map_or(Event::Posted { full: Vec::new(), swept: None }, |lane| Event::SweepFailed { lane });
             return self.answer(number, failed);
         }
         if swept.is_some() && self.plan.mutation == Some(Mutation::SweepsTwice) {
@@ -532,8 +532,14 @@ impl World {
 
     /// What is not done, for the report of a run that never ends.
     pub fn leftovers(&self) -> String {
-        let outbox: Vec<&str> =
-            self.journal.outbox.values().filter(|row| !row.parked).map(|row| row.envelope.id.as_str()).take(5).collect();
+        let outbox: Vec<&str> = self
+            .journal
+            .outbox
+            .values()
+            .filter(|row| !row.parked)
+            .map(|row| row.envelope.id.as_str())
+            .take(5)
+            .collect();
         let owners: Vec<String> = self
             .owners
             .iter()

@@ -1,12 +1,14 @@
 //! Thousands of seeds, and the proof that they would notice.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
+use super::machine::{LinkMessage, text};
 use super::plan::{Mutation, Plan};
 use super::world::World;
+use crate::domain::Address;
 
 /// Seeds that are played each time.
 const SEEDS: u64 = 2_000;
@@ -100,6 +102,25 @@ fn same_seed_is_the_same_run() {
         let (_, other) = play(seed, None, true);
         assert_eq!((one.digest(), one.steps), (other.digest(), other.steps), "seed {seed}");
     }
+}
+
+#[test]
+fn hot_actor_folds_its_messages() {
+    let (mut commits, mut rows) = (0, 0);
+    for seed in 0..20 {
+        let mut plan = plan(seed, None);
+        plan.limits.fold = 64;
+        plan.limits.decide_ahead = 64;
+        plan.births.retain(|(_, actor, _)| actor.kind() == "counter");
+        let burst = LinkMessage { key: "0".to_owned(), hops: 3, burst: 60 };
+        plan.births.push((0, Address::new("link", "0"), text(&burst)));
+        let mut world = World::new(seed, plan, false);
+        assert_eq!(world.play(), Ok(()), "seed {seed}");
+        commits += world.journal.commits;
+        rows += world.journal.rows.values().map(Vec::len).sum::<usize>();
+    }
+    assert!(rows > 20 * 240, "{rows} rows");
+    assert!(commits * 4 < rows, "{commits} commits of {rows} rows");
 }
 
 fn is_noticed(mutation: Mutation) {
