@@ -12,6 +12,7 @@ mod dice;
 mod invariants;
 mod journal;
 mod machine;
+mod mail;
 mod plan;
 mod shell;
 mod tests;
