@@ -13,6 +13,7 @@ mod invariants;
 mod journal;
 mod machine;
 mod mail;
+mod owner;
 mod plan;
 mod shell;
 mod tests;
