@@ -186,7 +186,10 @@ impl Partition {
         for envelope in envelopes {
             self.accept(envelope);
         }
-        if overflowing {
+        if overflowing && self.sweeping.contains_key(lane) {
+            // That sweep may be past what stayed behind: one more follows, after a later read.
+            self.lanes.overflowed(lane);
+        } else if overflowing {
             self.sweep(lane.into());
         }
     }
@@ -445,7 +448,9 @@ impl Partition {
         seat.put_back(&unit.settled);
         if unit.settled.len() > unit.entries.len() {
             // What was cancelled may have arrived already: it is not decided any more.
-            seat.queue.retain(|envelope| !unit.settled.contains(&envelope.id));
+            let handled = |id: &&MessageId| unit.entries.iter().any(|entry| entry.message == **id);
+            let cancelled: Vec<&MessageId> = unit.settled.iter().filter(|id| !handled(id)).collect();
+            seat.queue.retain(|envelope| !cancelled.contains(&&envelope.id));
         }
         seat.setbacks = 0;
         seat.phase = Phase::Idle;
