@@ -1,14 +1,15 @@
 //! Thousands of seeds, and the proof that they would notice.
 
+use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::dice::Dice;
-use super::machine::{LinkMessage, text};
+use super::machine::{LinkMessage, Trouble, text};
 use super::plan::{Mutation, Plan};
 use super::world::World;
-use crate::domain::Address;
+use crate::domain::{Address, Verdict};
 
 /// Seeds that are played each time.
 const SEEDS: u64 = 2_000;
@@ -102,6 +103,39 @@ fn same_seed_is_the_same_run() {
         let (_, other) = play(seed, None, true);
         assert_eq!((one.digest(), one.steps), (other.digest(), other.steps), "seed {seed}");
     }
+}
+
+/// Seeds that never meet a fault prove nothing.
+#[test]
+fn seeds_meet_every_fault() {
+    let mut met = BTreeMap::<&str, usize>::new();
+    for seed in 0..200 {
+        let (_, world) = play(seed, None, false);
+        let journal = &world.journal;
+        let dead = |trouble| journal.dead.values().filter(|(e, _)| Trouble::of(&e.body) == Some(trouble)).count();
+        let rows = || journal.rows.values().flatten();
+        let told_births = rows().filter(|row| row.version == 1 && row.message.effect().is_some());
+        for (what, times) in [
+            ("crashes", world.crashes as usize),
+            ("drains", world.drains as usize),
+            ("late mail of an owner that was taken over", world.mailed_late.len()),
+            ("parked messages", journal.parked_once.len()),
+            ("births by a message", told_births.count()),
+            ("cancelled effects", journal.cancelled.len()),
+            ("refusals", rows().filter(|row| matches!(row.verdict, Verdict::Refused(_))).count()),
+            ("activities", world.runs.len()),
+            ("activities that ran again", world.runs.values().filter(|owners| owners.len() > 1).count()),
+            ("panics", dead(Trouble::Panics)),
+            ("broken invariants", dead(Trouble::Breaks)),
+            ("decisions that hang", dead(Trouble::Hangs)),
+            ("killers", dead(Trouble::Kills)),
+            ("refused rows", dead(Trouble::Rejected)),
+        ] {
+            *met.entry(what).or_default() += times;
+        }
+    }
+    println!("{met:#?}");
+    assert!(met.values().all(|times| *times >= 5), "{met:#?}");
 }
 
 #[test]
