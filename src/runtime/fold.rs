@@ -46,6 +46,10 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
     let mut settled = Vec::with_capacity(messages.len());
     let mut failed = None;
     for envelope in messages {
+        if settled.contains(&envelope.id) {
+            // A message before it cancelled it.
+            continue;
+        }
         let moment = Moment { now, version: after.version + 1 };
         let step = match step(kind, after.state.as_ref(), envelope, moment) {
             Ok(step) => step,
@@ -71,6 +75,8 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
     } else {
         match unit(kind, actor, before.version, &after, entries, posts, settled) {
             Ok(unit) => Some(Arc::new(unit)),
+            // The guilty one is not known among several: the first is decided alone, and so each in its turn.
+            Err(_) if messages.len() > 1 => return fold(kind, actor, before, &messages[..1], now),
             Err(why) => {
                 failed = messages.first().map(|first| Failed { message: first.id.clone(), why });
                 None
@@ -150,4 +156,158 @@ fn unit(
     let state = after.state.as_ref().ok_or_else(|| Undecided::Broken("there is no state to store".to_owned()))?;
     let state = kind.row(state).map_err(Undecided::Broken)?;
     Ok(Unit { actor: actor.clone(), table: kind.table(), expected, entries, state, posts, settled, claim: None })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Serialize};
+
+    use super::*;
+    use crate::domain::{Broken, Decision, Machine, Report};
+    use crate::runtime::journal::StateTable;
+    use crate::runtime::kind::Hosted;
+
+    struct Clerk;
+
+    #[derive(Serialize, Deserialize)]
+    enum Said {
+        Arm,
+        Disarm,
+        Rang,
+        Panic,
+        Unwritable,
+    }
+
+    /// How often the clerk was spoken to, the timer that is armed, and a map that JSON holds only while it is empty.
+    #[derive(Clone, Default, Serialize, Deserialize)]
+    struct Desk {
+        count: u32,
+        armed: Option<EffectNo>,
+        unwritable: Vec<BTreeMap<(u8, u8), u8>>,
+    }
+
+    impl Machine for Clerk {
+        const KIND: &'static str = "clerk";
+        const SCHEMA: u32 = 1;
+        type State = Desk;
+        type Message = Said;
+        type Effect = Order;
+
+        fn apply(&self, state: Option<&Desk>, said: Said, moment: Moment) -> Result<Decision<Desk, Order>, Broken> {
+            let mut desk = state.cloned().unwrap_or_default();
+            desk.count += 1;
+            let orders = match said {
+                Said::Arm => {
+                    desk.armed = Some(moment.effect(0));
+                    vec![Order::Timer { due: moment.now.plus_ms(5), message: "\"Rang\"".to_owned() }]
+                }
+                Said::Disarm => desk.armed.take().map(|effect| Order::Cancel { effect }).into_iter().collect(),
+                Said::Rang => Vec::new(),
+                Said::Panic => std::panic::resume_unwind(Box::new("on purpose")),
+                Said::Unwritable => {
+                    desk.unwritable.push(std::iter::once(((0, 0), 0)).collect());
+                    Vec::new()
+                }
+            };
+            Ok(Decision::applied(desk, orders))
+        }
+
+        fn is_birth(said: &Said) -> bool {
+            matches!(said, Said::Arm)
+        }
+
+        fn reported(_: Report) -> Said {
+            Said::Rang
+        }
+
+        fn status(_: &Desk) -> &'static str {
+            "sitting"
+        }
+
+        fn is_final(_: &Desk) -> bool {
+            false
+        }
+    }
+
+    static DESKS: StateTable = StateTable { kind: "clerk", table: "desks", columns: &[] };
+    static CLERK: Hosted<Clerk> = Hosted { machine: Clerk, table: &DESKS, cells: |_| Vec::new() };
+
+    fn said(id: &str, body: &str) -> Envelope {
+        Envelope {
+            id: id.into(),
+            to: Address::new("clerk", "1"),
+            lane: DECIDE.into(),
+            due: Timestamp(0),
+            body: format!("\"{body}\"").into(),
+            deaths: 0,
+            recovered: false,
+        }
+    }
+
+    fn folded(messages: &[Envelope]) -> Folded {
+        let unborn = Snapshot { version: 0, state: None };
+        fold(&CLERK, &Address::new("clerk", "1"), &unborn, messages, Timestamp(1))
+    }
+
+    fn decided(unit: &Unit) -> Vec<&str> {
+        unit.entries.iter().map(|entry| entry.message.as_str()).collect()
+    }
+
+    #[test]
+    fn order_cancelled_in_the_same_fold_leaves_neither_behind() {
+        let folded = folded(&[said("a", "Arm"), said("b", "Disarm")]);
+        let unit = folded.unit.expect("something is decided");
+        assert_eq!(unit.posts, []);
+        assert_eq!(unit.settled, ["a".into(), "b".into()]);
+        assert_eq!((unit.version(), folded.after.version), (2, 2));
+    }
+
+    #[test]
+    fn message_cancelled_in_the_same_fold_is_not_decided() {
+        let armed = folded(&[said("a", "Arm")]);
+        let timer = armed.unit.expect("it is armed").posts[0].id.clone();
+        let messages = [said("b", "Disarm"), said(timer.as_str(), "Rang"), said("c", "Rang")];
+        let folded = fold(&CLERK, &Address::new("clerk", "1"), &armed.after, &messages, Timestamp(2));
+        let unit = folded.unit.expect("something is decided");
+        assert_eq!(decided(&unit), ["b", "c"]);
+        assert_eq!(unit.entries[1].version, 3, "versions have no hole");
+        assert!(unit.settled.contains(&timer));
+    }
+
+    #[test]
+    fn panic_is_a_failure_of_its_message_and_the_prefix_is_kept() {
+        let folded = folded(&[said("a", "Arm"), said("b", "Panic"), said("c", "Rang")]);
+        assert_eq!(decided(&folded.unit.expect("something is decided")), ["a"]);
+        assert_eq!(folded.after.version, 1);
+        let failed = folded.failed.expect("the second fails");
+        assert_eq!(failed.message, "b".into());
+        assert_eq!(failed.why, Undecided::Broken("the handler panicked: on purpose".to_owned()));
+    }
+
+    #[test]
+    fn panic_of_the_first_message_leaves_the_actor_as_it_was() {
+        let armed = folded(&[said("a", "Arm")]);
+        let folded = fold(&CLERK, &Address::new("clerk", "1"), &armed.after, &[said("b", "Panic")], Timestamp(2));
+        assert!(folded.unit.is_none());
+        assert_eq!(folded.after.version, 1);
+    }
+
+    #[test]
+    fn message_for_the_unborn_waits() {
+        let folded = folded(&[said("a", "Rang"), said("b", "Arm")]);
+        assert!(folded.unit.is_none());
+        assert_eq!(folded.failed, Some(Failed { message: "a".into(), why: Undecided::Unborn }));
+    }
+
+    #[test]
+    fn state_that_cannot_be_written_is_blamed_on_no_innocent() {
+        let several = folded(&[said("a", "Arm"), said("b", "Unwritable")]);
+        assert_eq!(decided(&several.unit.expect("the first is decided")), ["a"]);
+        assert_eq!(several.failed, None);
+        let alone = fold(&CLERK, &Address::new("clerk", "1"), &several.after, &[said("b", "Unwritable")], Timestamp(2));
+        assert!(alone.unit.is_none());
+        assert_eq!(alone.failed.expect("it fails alone").message, "b".into());
+    }
 }

@@ -17,5 +17,7 @@ pub mod mailman;
 pub mod partition;
 pub mod retry;
 pub mod root;
+#[cfg(test)]
+mod simulator;
 pub mod supervisor;
 pub mod watch;

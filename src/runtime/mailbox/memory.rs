@@ -13,17 +13,21 @@ use crate::runtime::clock::Clock;
 use crate::runtime::journal::{Envelope, MessageId};
 
 /// One partition's messages: plain data without a clock, shared with the simulator.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pigeonhole {
+    /// Messages of one lane at most, and as many that are due later.
+    room: usize,
     lanes: HashMap<Arc<str>, Lane>,
     present: HashMap<MessageId, Whereabouts>,
 }
 
 #[derive(Debug, Default)]
 struct Lane {
-    ready: VecDeque<Envelope>,
-    /// What is due later, by time and order of posting.
+    /// What is due, each with its number.
+    ready: VecDeque<(u64, Envelope)>,
+    /// What is due later, by time and number.
     later: BTreeMap<(Timestamp, u64), Envelope>,
+    /// Numbers the messages in the order they were posted.
     posted: u64,
     count: usize,
 }
@@ -31,10 +35,23 @@ struct Lane {
 #[derive(Debug)]
 struct Whereabouts {
     lane: Arc<str>,
-    later: Option<(Timestamp, u64)>,
+    number: u64,
+    later: Option<Timestamp>,
+}
+
+impl Default for Pigeonhole {
+    fn default() -> Self {
+        Self::with_room(POSTED_MAX)
+    }
 }
 
 impl Pigeonhole {
+    /// An empty one that holds up to `room` messages of each lane that are due, and as many that are due later.
+    #[must_use]
+    pub fn with_room(room: usize) -> Self {
+        Self { room, lanes: HashMap::new(), present: HashMap::new() }
+    }
+
     /// Posts what is not present; answers the lanes that had no room for some of it.
     pub fn post(&mut self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<Arc<str>> {
         let mut full: Vec<Arc<str>> = Vec::new();
@@ -43,21 +60,22 @@ impl Pigeonhole {
                 continue;
             }
             let lane = self.lanes.entry(envelope.lane.clone()).or_default();
-            if lane.count >= POSTED_MAX {
+            // Timers have room of their own: many of them don't keep out what is due now.
+            let taken = if envelope.due > now { lane.later.len() } else { lane.count - lane.later.len() };
+            if taken >= self.room {
                 if !full.contains(&envelope.lane) {
                     full.push(envelope.lane.clone());
                 }
                 continue;
             }
             lane.count += 1;
-            let later = (envelope.due > now).then(|| {
-                lane.posted += 1;
-                (envelope.due, lane.posted)
-            });
-            self.present.insert(envelope.id.clone(), Whereabouts { lane: envelope.lane.clone(), later });
+            lane.posted += 1;
+            let number = lane.posted;
+            let later = (envelope.due > now).then_some(envelope.due);
+            self.present.insert(envelope.id.clone(), Whereabouts { lane: envelope.lane.clone(), number, later });
             match later {
-                Some(key) => drop(lane.later.insert(key, envelope)),
-                None => lane.ready.push_back(envelope),
+                Some(due) => drop(lane.later.insert((due, number), envelope)),
+                None => lane.ready.push_back((number, envelope)),
             }
         }
         full
@@ -70,17 +88,18 @@ impl Pigeonhole {
             if first.key().0 > now {
                 break;
             }
+            let number = first.key().1;
             let envelope = first.remove();
             if let Some(whereabouts) = self.present.get_mut(&envelope.id) {
                 whereabouts.later = None;
             }
-            lane.ready.push_back(envelope);
+            lane.ready.push_back((number, envelope));
         }
         let mut read = Vec::with_capacity(max.min(lane.ready.len()));
         while read.len() < max {
-            let Some(envelope) = lane.ready.pop_front() else { break };
+            let Some((number, envelope)) = lane.ready.pop_front() else { break };
             // A message that was settled before it was read is skipped here rather than searched for there.
-            if self.present.contains_key(&envelope.id) {
+            if self.present.get(&envelope.id).is_some_and(|whereabouts| whereabouts.number == number) {
                 read.push(envelope);
             }
         }
@@ -93,8 +112,8 @@ impl Pigeonhole {
             let Some(whereabouts) = self.present.remove(id) else { continue };
             if let Some(lane) = self.lanes.get_mut(&whereabouts.lane) {
                 lane.count -= 1;
-                if let Some(key) = whereabouts.later {
-                    lane.later.remove(&key);
+                if let Some(due) = whereabouts.later {
+                    lane.later.remove(&(due, whereabouts.number));
                 }
             }
         }
@@ -179,5 +198,110 @@ impl Mailbox for Memory {
 
     async fn depths(&self, partition: u32) -> Result<Vec<(Arc<str>, usize)>, Error> {
         Ok(lock(&self.partition(partition)?.hole).depths())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::Address;
+    use crate::runtime::journal::DECIDE;
+
+    const NOW: Timestamp = Timestamp(100);
+
+    fn due(id: &str, lane: &str, at: i64) -> Envelope {
+        Envelope {
+            id: id.into(),
+            to: Address::new("clerk", "1"),
+            lane: lane.into(),
+            due: Timestamp(at),
+            body: "0".into(),
+            deaths: 0,
+            recovered: false,
+        }
+    }
+
+    fn now(id: &str) -> Envelope {
+        due(id, DECIDE, NOW.0)
+    }
+
+    fn read(hole: &mut Pigeonhole, lane: &str, max: usize, at: i64) -> Vec<String> {
+        hole.read(lane, max, Timestamp(at)).into_iter().map(|envelope| envelope.id.as_str().to_owned()).collect()
+    }
+
+    fn held(hole: &Pigeonhole) -> usize {
+        hole.depths().iter().map(|(_, depth)| depth).sum()
+    }
+
+    #[test]
+    fn what_is_present_is_not_posted_again_even_after_it_was_read() {
+        let mut hole = Pigeonhole::default();
+        hole.post(vec![now("a"), now("a")], NOW);
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), ["a"]);
+        hole.post(vec![now("a")], NOW);
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), [""; 0]);
+        assert_eq!(held(&hole), 1);
+    }
+
+    #[test]
+    fn lanes_are_read_apart() {
+        let mut hole = Pigeonhole::default();
+        hole.post(vec![now("a"), due("b", "render", 0), now("c")], NOW);
+        assert_eq!(read(&mut hole, "render", 9, 100), ["b"]);
+        assert_eq!(read(&mut hole, DECIDE, 1, 100), ["a"]);
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), ["c"]);
+        assert_eq!(read(&mut hole, "unknown", 9, 100), [""; 0]);
+    }
+
+    #[test]
+    fn what_is_due_later_is_read_in_order_of_time_once_it_is_due() {
+        let mut hole = Pigeonhole::default();
+        hole.post(vec![due("c", DECIDE, 300), due("a", DECIDE, 200), due("b", DECIDE, 200)], NOW);
+        assert_eq!(hole.next_due(), Some(Timestamp(200)));
+        assert_eq!(read(&mut hole, DECIDE, 9, 199), [""; 0]);
+        assert_eq!(read(&mut hole, DECIDE, 9, 200), ["a", "b"]);
+        assert_eq!(read(&mut hole, DECIDE, 9, 400), ["c"]);
+        assert_eq!(hole.next_due(), None);
+    }
+
+    #[test]
+    fn what_is_settled_before_it_is_read_is_gone() {
+        let mut hole = Pigeonhole::default();
+        hole.post(vec![now("a"), now("b"), due("c", DECIDE, 200)], NOW);
+        hole.settle(&["a".into(), "c".into(), "never".into()]);
+        assert_eq!(read(&mut hole, DECIDE, 9, 400), ["b"]);
+        assert_eq!(hole.next_due(), None);
+        assert_eq!(held(&hole), 1);
+    }
+
+    #[test]
+    fn what_was_settled_and_posted_again_is_read_once() {
+        let mut hole = Pigeonhole::default();
+        hole.post(vec![now("a")], NOW);
+        hole.settle(&["a".into()]);
+        hole.post(vec![now("a")], NOW);
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), ["a"]);
+        assert_eq!(held(&hole), 1);
+    }
+
+    #[test]
+    fn full_lane_takes_nothing_and_says_so_until_something_is_settled() {
+        let mut hole = Pigeonhole::with_room(2);
+        let full = hole.post(vec![now("a"), now("b"), now("c"), due("d", "render", 0)], NOW);
+        assert_eq!(full, [DECIDE.into()]);
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), ["a", "b"]);
+        assert_eq!(hole.post(vec![now("c")], NOW), [DECIDE.into()], "what was read is still held");
+        hole.settle(&["a".into()]);
+        assert_eq!(hole.post(vec![now("c")], NOW), [""; 0].map(Arc::from));
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), ["c"]);
+    }
+
+    #[test]
+    fn what_is_due_later_takes_no_room_from_what_is_due_now() {
+        let mut hole = Pigeonhole::with_room(2);
+        hole.post(vec![due("a", DECIDE, 200), due("b", DECIDE, 200), due("c", DECIDE, 200)], NOW);
+        assert_eq!(held(&hole), 2);
+        assert_eq!(hole.post(vec![now("d")], NOW), [""; 0].map(Arc::from));
+        assert_eq!(read(&mut hole, DECIDE, 9, 100), ["d"]);
     }
 }

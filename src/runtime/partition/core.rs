@@ -23,6 +23,15 @@ const SETBACKS_MAX: u32 = 3;
 /// Actors whose birth is remembered to be awaited; messages for more of them wait for the next sweep.
 const AWAITED_MAX: usize = 1_024;
 
+/// A sweep under way.
+#[derive(Default)]
+struct Sweep {
+    /// Where it goes on; `None` after the last page.
+    next: Option<Cursor>,
+    /// Activities that ran when it began and that no page has shown yet.
+    unseen: HashSet<MessageId, Fixed>,
+}
+
 /// One partition's scheduler. See the module's documentation.
 pub struct Partition {
     limits: Limits,
@@ -33,10 +42,10 @@ pub struct Partition {
     trial: Trial,
     /// Suspects whose accusation or removal the journal did not answer.
     trial_stuck: bool,
-    /// Sweeps under way, with the page each goes on at.
-    sweeping: HashMap<Arc<str>, Option<Cursor>, Fixed>,
-    /// What was settled while a sweep was under way: its pages may still show it.
-    settled_meanwhile: HashSet<MessageId, Fixed>,
+    /// Sweeps under way.
+    sweeping: HashMap<Arc<str>, Sweep, Fixed>,
+    /// What was settled within the last scan and the one before: reads and sweeps under way may still show it.
+    settled_lately: [HashSet<MessageId, Fixed>; 2],
     /// Actors whose birth messages wait for; a hint, so that they need not wait for a sweep as well.
     awaited: HashSet<Address, Fixed>,
     sweep_at: Timestamp,
@@ -62,7 +71,7 @@ impl Partition {
             trial: Trial::default(),
             trial_stuck: false,
             sweeping: HashMap::default(),
-            settled_meanwhile: HashSet::default(),
+            settled_lately: <[HashSet<MessageId, Fixed>; 2]>::default(),
             awaited: HashSet::default(),
             sweep_at: Timestamp(0),
             scan_at: Timestamp(0),
@@ -110,8 +119,8 @@ impl Partition {
     #[must_use]
     pub fn next_wake(&self) -> Timestamp {
         let resting = self.resting.first().map(|(until, _)| *until);
-        let scan = self.scan_at.min(self.sweep_at);
-        resting.map_or(scan, |until| until.min(scan))
+        let sweep = self.may_sweep().then_some(self.sweep_at);
+        resting.into_iter().chain(sweep).fold(self.scan_at, Timestamp::min)
     }
 
     /// Actors in memory or with messages.
@@ -138,6 +147,9 @@ impl Partition {
 
     /// Tries the next suspect, or begins with everything else when none is left.
     fn next_suspect(&mut self) {
+        if self.draining {
+            return;
+        }
         if let Some(suspect) = self.trial.next() {
             let (actor, id, deaths) = (suspect.to.clone(), suspect.id.clone(), suspect.deaths);
             self.try_suspect(actor, id, deaths);
@@ -159,7 +171,13 @@ impl Partition {
     fn accused(&mut self, id: &MessageId, deaths: Result<u32, String>) {
         let Some(suspect) = self.trial.suspect(id).cloned() else { return };
         match deaths {
-            Ok(deaths) => self.accept(Envelope { deaths, ..suspect }),
+            Ok(deaths) if *suspect.lane == *DECIDE && !self.was_settled(id) => {
+                self.accept(Envelope { deaths, ..suspect })
+            }
+            Ok(_) => {
+                self.trial.close(id);
+                self.next_suspect();
+            }
             Err(_) => self.trial_stuck = true,
         }
     }
@@ -174,12 +192,20 @@ impl Partition {
         for envelope in envelopes {
             self.accept(envelope);
         }
-        if overflowing {
+        if overflowing && self.sweeping.contains_key(lane) {
+            // That sweep may be past what stayed behind: one more follows, after a later read.
+            self.lanes.overflowed(lane);
+        } else if overflowing {
             self.sweep(lane.into());
         }
     }
 
     fn accept(&mut self, envelope: Envelope) {
+        if self.was_settled(&envelope.id) {
+            // It was on its way here while it was settled: an activity would run that nobody stops.
+            self.out.push(Command::Settle { ids: vec![envelope.id] });
+            return;
+        }
         if !self.lanes.hold(&envelope) {
             return;
         }
@@ -216,7 +242,7 @@ impl Partition {
         let crowded = self.seats.len() > self.limits.cached;
         let Some(seat) = self.seats.get_mut(actor) else { return };
         seat.touched = self.now;
-        if !matches!(seat.phase, Phase::Idle) {
+        if self.drained || !matches!(seat.phase, Phase::Idle) {
             return;
         }
         if seat.queue.is_empty() {
@@ -313,8 +339,10 @@ impl Partition {
     fn lost(&mut self, actor: &Address, reason: &str) {
         let Some(seat) = self.seats.get_mut(actor) else { return };
         seat.loaded = false;
-        if !matches!(seat.phase, Phase::Deciding { .. }) {
-            return;
+        match seat.phase {
+            Phase::Deciding { .. } => {}
+            Phase::Loading => return self.setback(actor),
+            _ => return,
         }
         match seat.hand.as_slice() {
             [culprit] => {
@@ -374,7 +402,8 @@ impl Partition {
                     seat.failing = None;
                     seat.phase = Phase::Idle;
                 }
-                self.settle(vec![id.clone()]);
+                // Not for good: a birth or an operator may bring it back at once.
+                self.let_go(vec![id.clone()]);
                 if here {
                     self.advance(actor);
                 }
@@ -438,8 +467,13 @@ impl Partition {
         }
         self.settle(unit.settled.clone());
         let Some(seat) = self.seats.get_mut(actor) else { return };
-        let handled: Vec<MessageId> = unit.entries.iter().map(|entry| entry.message.clone()).collect();
-        seat.put_back(&handled);
+        seat.put_back(&unit.settled);
+        if unit.settled.len() > unit.entries.len() {
+            // What was cancelled may have arrived already: it is not decided any more.
+            let handled = |id: &&MessageId| unit.entries.iter().any(|entry| entry.message == **id);
+            let cancelled: Vec<&MessageId> = unit.settled.iter().filter(|id| !handled(id)).collect();
+            seat.queue.retain(|envelope| !cancelled.contains(&&envelope.id));
+        }
         seat.setbacks = 0;
         seat.phase = Phase::Idle;
         if is_final && seat.queue.is_empty() {
@@ -472,20 +506,24 @@ impl Partition {
         }
     }
 
-    /// Lets messages go, in hand and in the mailbox; stops activities that still run for them.
+    /// What the journal has settled for good is let go.
     fn settle(&mut self, ids: Vec<MessageId>) {
+        self.settled_lately[0].extend(ids.iter().cloned());
+        self.let_go(ids);
+    }
+
+    fn was_settled(&self, id: &MessageId) -> bool {
+        self.settled_lately.iter().any(|ids| ids.contains(id))
+    }
+
+    /// Lets messages go, in hand and in the mailbox; stops activities that still run for them.
+    fn let_go(&mut self, ids: Vec<MessageId>) {
         let mut tried = false;
         for id in &ids {
             if self.lanes.release(id) {
                 self.out.push(Command::Abort { id: id.clone() });
             }
-            if self.trial.suspect(id).is_some() {
-                self.trial.close(id);
-                tried = true;
-            }
-            if !self.sweeping.is_empty() {
-                self.settled_meanwhile.insert(id.clone());
-            }
+            tried |= self.trial.close(id);
         }
         self.out.push(Command::Settle { ids });
         if tried {
@@ -552,11 +590,13 @@ impl Partition {
         if self.scan_at <= self.now {
             self.scan_at = self.now.plus_ms(SCAN_MS);
             self.scan();
+            self.settled_lately.swap(0, 1);
+            self.settled_lately[0].clear();
         }
-        if self.trial_stuck {
+        if self.trial_stuck && !self.draining {
             self.retry_suspect();
         }
-        if self.opened && self.sweep_at <= self.now && !self.trial.is_open() && !self.draining {
+        if self.may_sweep() && self.sweep_at <= self.now {
             self.sweep_all();
         }
     }
@@ -594,6 +634,11 @@ impl Partition {
 
     // Sweeping.
 
+    /// Otherwise a sweep that is due must wake nobody.
+    fn may_sweep(&self) -> bool {
+        self.opened && !self.trial.is_open() && !self.draining
+    }
+
     fn sweep_all(&mut self) {
         self.sweep_at = self.now.plus_ms(self.limits.sweep_ms);
         let lanes: Vec<Arc<str>> = self.lanes.names().cloned().collect();
@@ -606,7 +651,8 @@ impl Partition {
         if self.sweeping.contains_key(&lane) || self.draining {
             return;
         }
-        self.sweeping.insert(lane.clone(), None);
+        let unseen = self.lanes.running_in(&lane).cloned().collect();
+        self.sweeping.insert(lane.clone(), Sweep { next: None, unseen });
         self.sweep_page(lane, None);
     }
 
@@ -616,8 +662,12 @@ impl Partition {
     }
 
     fn swept(&mut self, lane: Arc<str>, mut envelopes: Vec<Envelope>, next: Option<Cursor>) {
-        envelopes.retain(|envelope| !self.settled_meanwhile.contains(&envelope.id));
-        self.sweeping.insert(lane.clone(), next);
+        let Some(sweep) = self.sweeping.get_mut(&lane) else { return };
+        sweep.next = next;
+        for envelope in &envelopes {
+            sweep.unseen.remove(&envelope.id);
+        }
+        envelopes.retain(|envelope| !self.was_settled(&envelope.id));
         self.out.push(Command::Post { envelopes, swept: Some(lane) });
     }
 
@@ -626,17 +676,29 @@ impl Partition {
             self.lanes.overflowed(lane);
         }
         let Some(lane) = swept else { return };
-        match self.sweeping.get(&lane).cloned().flatten() {
-            Some(next) if !full.contains(&lane) && !self.draining => self.sweep_page(lane, Some(next)),
-            _ => self.sweep_ended(&lane, self.limits.sweep_ms),
+        let Some(sweep) = self.sweeping.get_mut(&lane) else { return };
+        match sweep.next.clone() {
+            Some(next) if !full.contains(&lane) && !self.draining => return self.sweep_page(lane, Some(next)),
+            Some(_) => {}
+            None => {
+                let unseen = std::mem::take(&mut sweep.unseen);
+                self.stop_settled(unseen);
+            }
+        }
+        self.sweep_ended(&lane, self.limits.sweep_ms);
+    }
+
+    /// The outbox is the record: what runs and is not in it was settled, by a commit whose answer was lost.
+    fn stop_settled(&mut self, unseen: HashSet<MessageId, Fixed>) {
+        let mut gone: Vec<MessageId> = unseen.into_iter().filter(|id| self.lanes.is_running(id)).collect();
+        if !gone.is_empty() {
+            gone.sort();
+            self.settle(gone);
         }
     }
 
     fn sweep_ended(&mut self, lane: &str, again_ms: i64) {
         self.sweeping.remove(lane);
-        if self.sweeping.is_empty() {
-            self.settled_meanwhile.clear();
-        }
         self.sweep_at = self.sweep_at.min(self.now.plus_ms(again_ms));
     }
 
@@ -654,6 +716,7 @@ impl Partition {
         if self.draining
             && !self.drained
             && self.lanes.running().is_empty()
+            && (self.trial_stuck || self.trial.current().is_none())
             && self
                 .seats
                 .values()

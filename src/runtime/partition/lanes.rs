@@ -128,11 +128,121 @@ impl Lanes {
         self.held.len()
     }
 
+    /// Whether an activity runs.
+    pub fn is_running(&self, id: &MessageId) -> bool {
+        self.held.get(id).is_some_and(|held| held.running.is_some())
+    }
+
+    /// The activities of a lane that run, in no order.
+    pub fn running_in(&self, name: &str) -> impl Iterator<Item = &MessageId> {
+        let lane = self.index(name);
+        self.held.iter().filter(move |(_, held)| held.running.is_some() && Some(held.lane) == lane).map(|(id, _)| id)
+    }
+
     /// The activities that run.
     pub fn running(&self) -> Vec<MessageId> {
         let mut ids: Vec<MessageId> =
             self.held.iter().filter(|(_, held)| held.running.is_some()).map(|(id, _)| id.clone()).collect();
         ids.sort();
         ids
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Address, Timestamp};
+
+    fn lanes() -> Lanes {
+        Lanes::new(&Limits { decide_ahead: 8, lanes: vec![("render".into(), 1)], ..Limits::default() })
+    }
+
+    fn envelope(id: &str, lane: &str) -> Envelope {
+        Envelope {
+            id: id.into(),
+            to: Address::new("clerk", "1"),
+            lane: lane.into(),
+            due: Timestamp(0),
+            body: "0".into(),
+            deaths: 0,
+            recovered: false,
+        }
+    }
+
+    /// What would be read now.
+    fn reads(lanes: &mut Lanes) -> Vec<(String, usize)> {
+        let read = |command| match command {
+            Command::Read { lane, max } => (lane.to_string(), max),
+            other => panic!("{other:?}"),
+        };
+        lanes.reads().into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn ended_activity_makes_room_and_stays_in_hand_until_it_is_settled() {
+        let mut lanes = lanes();
+        assert!(lanes.hold(&envelope("a", "render")));
+        lanes.ring();
+        assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 8)]);
+        assert!(lanes.ended(&"a".into()).is_some());
+        assert_eq!(reads(&mut lanes), [("render".to_owned(), 1)]);
+        assert_eq!((lanes.held(), lanes.is_running(&"a".into())), (1, false));
+        assert!(!lanes.hold(&envelope("a", "render")), "its copy is not taken in hand");
+        assert!(!lanes.release(&"a".into()), "nothing is left to be stopped");
+        assert_eq!(lanes.held(), 0);
+        assert!(lanes.hold(&envelope("b", "render")), "room was given back once");
+        lanes.ring();
+        assert!(!lanes.read("render", true));
+        assert_eq!(reads(&mut lanes), []);
+    }
+
+    #[test]
+    fn end_that_is_reported_twice_or_after_the_settling_is_nothing() {
+        let mut lanes = lanes();
+        lanes.hold(&envelope("a", "render"));
+        assert!(lanes.ended(&"a".into()).is_some());
+        assert!(lanes.ended(&"a".into()).is_none());
+        lanes.release(&"a".into());
+        assert!(lanes.ended(&"a".into()).is_none());
+    }
+
+    #[test]
+    fn settled_activity_that_runs_is_to_be_stopped_and_makes_room() {
+        let mut lanes = lanes();
+        lanes.hold(&envelope("a", "render"));
+        assert_eq!(lanes.running(), ["a".into()]);
+        assert!(lanes.release(&"a".into()));
+        lanes.ring();
+        assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 8), ("render".to_owned(), 1)]);
+    }
+
+    #[test]
+    fn lane_is_read_again_when_a_quarter_of_it_is_free() {
+        let mut lanes = lanes();
+        for id in ["a", "b", "c", "d", "e", "f", "g"] {
+            lanes.hold(&envelope(id, DECIDE));
+        }
+        lanes.ring();
+        assert_eq!(reads(&mut lanes), [("render".to_owned(), 1)]);
+        lanes.release(&"a".into());
+        assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 2)]);
+        lanes.ring();
+        assert_eq!(reads(&mut lanes), [], "a read is under way");
+        assert!(!lanes.read(DECIDE, true));
+        assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 2)], "it rang meanwhile");
+    }
+
+    #[test]
+    fn overflow_is_told_once_and_only_when_the_mailbox_is_empty() {
+        let mut lanes = lanes();
+        lanes.overflowed(DECIDE);
+        assert!(!lanes.read(DECIDE, false));
+        assert!(lanes.read(DECIDE, true));
+        assert!(!lanes.read(DECIDE, true));
+    }
+
+    #[test]
+    fn message_of_an_unknown_lane_is_not_taken() {
+        assert!(!lanes().hold(&envelope("a", "unknown")));
     }
 }

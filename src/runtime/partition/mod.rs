@@ -7,6 +7,11 @@
 //! It promises: one run of messages of an actor is under way at a time; a message is settled in the mailbox only after
 //! the commit that settles it, or when the journal shows that it was committed before; what is not committed is tried
 //! again until it is committed, parked or set aside; an activity runs at most once at a time.
+//!
+//! It asks of a shell: [`Command::Post`] and [`Command::Settle`] are carried out in the order given; [`Command::Adopt`]
+//! and [`Command::Forget`] take effect before the next event is reported; [`Command::Abort`] also stops an activity that
+//! was ordered to start and has not begun. A read that fails is answered as drained (the bell or a sweep repeats it), a
+//! swept post that fails with [`Event::SweepFailed`].
 
 mod core;
 mod lanes;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use crate::runtime::journal::{Envelope, MessageId};
+use crate::runtime::journal::{DECIDE, Envelope, MessageId};
 
 /// The suspects that are left, and the one being tried.
 #[derive(Debug, Default)]
@@ -12,8 +12,16 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// An activity whose end was being decided cannot be tried: it may take long, and nothing else runs meanwhile. When
+    /// it is the only one, it is counted as guilty once everything else has come through.
     pub fn new(suspects: Vec<Envelope>) -> Self {
-        Self { waiting: suspects.into(), tried: None }
+        let (messages, activities): (Vec<Envelope>, Vec<Envelope>) =
+            suspects.into_iter().partition(|suspect| *suspect.lane == *DECIDE);
+        let mut waiting = VecDeque::from(messages);
+        if activities.len() == 1 {
+            waiting.extend(activities);
+        }
+        Self { waiting, tried: None }
     }
 
     /// Whether suspects are left, so that nothing else may run.
@@ -40,10 +48,9 @@ impl Trial {
         self.tried.as_ref()
     }
 
-    /// The suspect being tried is done with.
-    pub fn close(&mut self, id: &MessageId) {
-        if self.suspect(id).is_some() {
-            self.tried = None;
-        }
+    /// A suspect is done with, tried or not. Answers whether it was being tried.
+    pub fn close(&mut self, id: &MessageId) -> bool {
+        self.waiting.retain(|suspect| suspect.id != *id);
+        self.tried.take_if(|suspect| suspect.id == *id).is_some()
     }
 }

@@ -1,0 +1,116 @@
+//! An owner of the partition: the production core and mailbox, and what a shell keeps in memory.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::plan::Plan;
+use crate::domain::{Address, Timestamp};
+use crate::runtime::fold::Snapshot;
+use crate::runtime::journal::{Envelope, MessageId, Unit};
+use crate::runtime::mailbox::memory::Pigeonhole;
+use crate::runtime::partition::{Command, Partition, Ticket};
+
+/// Something to be carried out.
+#[derive(Clone, Debug)]
+pub enum Task {
+    /// A command of the core.
+    Command(Command),
+    /// The effects of a birth are posted, and the client is answered.
+    Greet(usize, Arc<Unit>),
+    /// An activity ends.
+    End(MessageId),
+    Tick,
+}
+
+impl Task {
+    /// Whether it is more than waiting.
+    pub const fn is_work(&self) -> bool {
+        matches!(self, Self::Command(Command::Commit { .. } | Command::Decide { .. } | Command::Settle { .. }))
+            || matches!(self, Self::Greet(..))
+    }
+
+    /// For the digest of a run.
+    pub fn code(&self) -> String {
+        match self {
+            Self::Command(Command::Commit { actor, ticket, .. } | Command::Decide { actor, ticket, .. }) => {
+                format!("{actor}{}", ticket.0)
+            }
+            Self::Command(Command::Settle { ids }) => ids.iter().map(MessageId::as_str).collect(),
+            Self::Greet(client, _) => client.to_string(),
+            Self::End(id) => id.as_str().to_owned(),
+            Self::Command(_) | Self::Tick => String::new(),
+        }
+    }
+}
+
+/// An actor in memory.
+#[derive(Default)]
+pub struct Resident {
+    pub snapshot: Option<Snapshot>,
+    pub decided: Option<Snapshot>,
+}
+
+/// Who owns the partition, or believes so: its memory.
+pub struct Owner {
+    pub number: u32,
+    pub partition: Partition,
+    pub hole: Pigeonhole,
+    pub memory: BTreeMap<Address, Resident>,
+    pub running: BTreeMap<MessageId, Envelope>,
+    pub deciding: BTreeMap<Address, (Ticket, Vec<MessageId>)>,
+    /// Ordered to start, and not stopped before they did.
+    pub starting: BTreeSet<MessageId>,
+    /// What the core said is settled.
+    pub settled: BTreeSet<MessageId>,
+    /// Read from the mailbox since it was opened.
+    pub read: BTreeSet<MessageId>,
+    pub on_trial: Option<MessageId>,
+    pub draining: bool,
+    /// Mailbox commands are carried out in the order given.
+    pub mail_at: Timestamp,
+    pub wake_at: Option<Timestamp>,
+    /// When the mailbox rings next by itself.
+    pub rings_at: Option<Timestamp>,
+    /// What a mutated shell goes on with after a loss.
+    pub kept: BTreeMap<Address, Snapshot>,
+}
+
+impl Owner {
+    pub fn new(number: u32, plan: &Plan, now: Timestamp) -> Self {
+        Self {
+            number,
+            partition: Partition::new(plan.limits.clone()),
+            hole: Pigeonhole::with_room(plan.posted_max),
+            memory: BTreeMap::new(),
+            running: BTreeMap::new(),
+            deciding: BTreeMap::new(),
+            starting: BTreeSet::new(),
+            settled: BTreeSet::new(),
+            read: BTreeSet::new(),
+            on_trial: None,
+            draining: false,
+            mail_at: now,
+            wake_at: None,
+            rings_at: None,
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// What the in-flight file names.
+    pub fn hands(&self) -> BTreeSet<MessageId> {
+        self.deciding.values().flat_map(|(_, ids)| ids).cloned().collect()
+    }
+
+    /// Whether neither the core nor the mailbox holds anything, and nothing runs.
+    pub fn is_at_rest(&self) -> bool {
+        self.partition.in_hand() == 0 && self.running.is_empty() && self.posted() == 0
+    }
+
+    pub fn posted(&self) -> usize {
+        self.hole.depths().iter().map(|(_, depth)| depth).sum()
+    }
+
+    pub fn running(&self) -> Vec<&MessageId> {
+        self.running.keys().collect()
+    }
+}

@@ -1,0 +1,141 @@
+//! What a seed plays: who is there, what goes wrong, and how small the limits are.
+
+use super::dice::Dice;
+use super::machine::{LANE, LinkMessage, Terms, TransferMessage, Trouble, text, transfer_key};
+use crate::domain::Address;
+use crate::runtime::partition::Limits;
+
+/// A rule broken on purpose, to show that the invariants would notice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mutation {
+    /// Refused messages are settled without a row.
+    RefusalsLeaveNoRow,
+    /// The mailbox forgets messages when they are decided, before the commit.
+    SettlesBeforeCommit,
+    /// The sweep posts what is present already.
+    SweepsTwice,
+    /// Who lost goes on with the state it had.
+    LosersKeepTheirState,
+}
+
+/// The scenario of one seed. Chances are "once in so many times", 0 for never.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub limits: Limits,
+    pub posted_max: usize,
+    /// Births from outside: when, of whom, with which message.
+    pub births: Vec<(i64, Address, String)>,
+    /// The process dies at a command.
+    pub crash: u64,
+    pub crashes_max: u32,
+    /// Another owner takes over while this one goes on for a while.
+    pub takeover: u64,
+    /// The journal or the mailbox does not answer.
+    pub unavailable: u64,
+    /// Something arrives twice.
+    pub twice: u64,
+    /// Something takes long.
+    pub slow: u64,
+    /// When a drain begins, in milliseconds.
+    pub drain_ms: Option<i64>,
+    /// From then on nothing more goes wrong, but for messages that are troubled themselves.
+    pub calm_ms: i64,
+    pub mutation: Option<Mutation>,
+}
+
+impl Plan {
+    /// The scenario of a seed.
+    pub fn roll(dice: &mut Dice) -> Self {
+        let mut plan = Self {
+            limits: limits(dice),
+            posted_max: 6 + dice.index(60),
+            births: Vec::new(),
+            crash: 0,
+            crashes_max: 0,
+            takeover: 0,
+            unavailable: 0,
+            twice: 0,
+            slow: 10 + dice.below(30),
+            drain_ms: None,
+            calm_ms: 2_500,
+            mutation: None,
+        };
+        plan.people(dice);
+        // One seed in eight is without faults: there the strictest promises hold.
+        if !dice.one_in(8) {
+            let crash = 60 + dice.below(400);
+            let or_never = |dice: &mut Dice, chance: u64| if dice.one_in(2) { chance } else { 0 };
+            plan.crash = or_never(dice, crash);
+            plan.crashes_max = 6;
+            plan.takeover = or_never(dice, 150);
+            plan.unavailable = or_never(dice, 25);
+            plan.twice = or_never(dice, 20);
+        }
+        if dice.one_in(3) {
+            plan.drain_ms = Some(dice.ms(50, 1_500));
+        }
+        plan
+    }
+
+    /// Whether nothing goes wrong, so that the strictest promises hold.
+    pub const fn is_faultless(&self) -> bool {
+        self.crash == 0 && self.takeover == 0 && self.unavailable == 0 && self.twice == 0
+    }
+
+    fn people(&mut self, dice: &mut Dice) {
+        let born = |dice: &mut Dice| dice.ms(0, 800);
+        let accounts = 2 + dice.below(4);
+        for index in 0..accounts {
+            let balance = dice.ms(0, 300);
+            let at = born(dice);
+            self.births.push((at, Address::new("account", &index.to_string()), open(balance)));
+        }
+        let mut troubles = 0;
+        for index in 0..4 + dice.below(10) {
+            let amount = 10 + i64::try_from(index).unwrap_or(0);
+            let from = Address::new("account", &dice.below(accounts).to_string());
+            // Some receivers are opened by the deposit, some are opened never.
+            let (to, opens) = match dice.below(6) {
+                0 => (format!("new{}", dice.below(3)), true),
+                1 if dice.one_in(3) => ("nobody".to_owned(), false),
+                _ => (dice.below(accounts).to_string(), false),
+            };
+            let trouble = (troubles < 2 && dice.one_in(8)).then(|| Trouble::ALL[dice.index(Trouble::ALL.len())]);
+            troubles += u32::from(trouble.is_some());
+            let to = Address::new("account", &to);
+            let terms = Terms { from, to, amount, opens, patience_ms: dice.ms(20, 400), trouble };
+            let at = born(dice);
+            let actor = Address::new("transfer", &transfer_key(&terms));
+            self.births.push((at, actor, text(&TransferMessage::Begin(terms))));
+        }
+        for index in 0..dice.below(4) {
+            let key = index.to_string();
+            let burst = if dice.one_in(3) { 20 } else { 1 };
+            let message = LinkMessage { key: key.clone(), hops: u32::try_from(dice.below(4)).unwrap_or(0), burst };
+            let at = born(dice);
+            self.births.push((at, Address::new("link", &key), text(&message)));
+        }
+        let at = born(dice);
+        self.births.push((at, Address::new("counter", "hub"), "\"Open\"".to_owned()));
+    }
+}
+
+fn open(balance: i64) -> String {
+    text(&super::machine::AccountMessage::Open { balance })
+}
+
+fn limits(dice: &mut Dice) -> Limits {
+    Limits {
+        decide_ahead: 2 + dice.index(30),
+        lanes: vec![(LANE.into(), 1 + dice.index(4))],
+        fold: if dice.one_in(3) { 64 } else { 1 + dice.index(8) },
+        cached: 2 + dice.index(20),
+        tries: 2 + u32::from(dice.one_in(2)),
+        rest_ms: 10,
+        decide_ms: 400,
+        idle_ms: dice.ms(200, 3_000),
+        sweep_ms: dice.ms(300, 2_000),
+        page: 2 + dice.index(20),
+        deaths: 3,
+    }
+}

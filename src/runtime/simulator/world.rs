@@ -1,0 +1,305 @@
+//! The world of one run: virtual time, an agenda, the owners of the partition and the clients outside.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::mem::discriminant;
+
+use super::dice::Dice;
+use super::journal::Journal;
+use super::machine::kind_of;
+use super::owner::{Owner, Task};
+use super::plan::Plan;
+use crate::domain::{Address, Timestamp};
+use crate::runtime::fold::{Snapshot, fold};
+use crate::runtime::journal::{DECIDE, Envelope, MessageId, Outcome};
+use crate::runtime::partition::Event;
+
+/// Steps a run takes at most.
+const STEPS_MAX: usize = 60_000;
+/// How long after the faults everything must be done, in milliseconds.
+const PATIENCE_MS: i64 = 400_000;
+/// How long a client waits before it asks again, in milliseconds.
+const CLIENT_MS: i64 = 300;
+/// How long a drain may take before activities are stopped, in milliseconds.
+const DRAIN_MS: i64 = 700;
+
+/// Something on the agenda.
+#[derive(Clone)]
+pub enum Due {
+    /// A command is carried out by the owner of this number.
+    Carry(u32, Task),
+    /// Something is reported to the owner of this number.
+    Report(u32, Event, Option<(Address, Snapshot)>),
+    /// A client asks for a birth.
+    Ask(usize),
+    /// The partition is opened by a new owner.
+    Open(Vec<MessageId>),
+    /// The owner that was taken over stops.
+    Expire(u32),
+    Drain,
+    Stop(u32),
+}
+
+/// Characters of a line of the trace.
+const LINE_MAX: usize = 260;
+
+/// One run.
+pub struct World {
+    pub dice: Dice,
+    pub plan: Plan,
+    pub now: Timestamp,
+    agenda: BTreeMap<(Timestamp, u64), Box<Due>>,
+    planned: u64,
+    pub journal: Journal,
+    pub owners: Vec<Owner>,
+    pub opened: u32,
+    pub crashes: u32,
+    /// Births that were answered with success.
+    pub accepted: BTreeSet<usize>,
+    /// In which owner's time an activity was started.
+    pub runs: BTreeMap<MessageId, Vec<u32>>,
+    /// Deaths of the process while a message was on trial, or accusations that may have counted twice.
+    pub deaths: HashMap<MessageId, u32>,
+    pub mailed_late: BTreeSet<MessageId>,
+    pub broken: Option<String>,
+    pub steps: usize,
+    pub drains: u32,
+    hash: DefaultHasher,
+    /// What happened, when it is to be printed.
+    pub trace: Option<Vec<String>>,
+}
+
+impl World {
+    pub fn new(seed: u64, plan: Plan, traced: bool) -> Self {
+        let mut world = Self {
+            dice: Dice::new(seed.wrapping_mul(31).wrapping_add(7)),
+            plan,
+            now: Timestamp(1_000_000),
+            agenda: BTreeMap::new(),
+            planned: 0,
+            journal: Journal::default(),
+            owners: Vec::new(),
+            opened: 0,
+            crashes: 0,
+            accepted: BTreeSet::new(),
+            runs: BTreeMap::new(),
+            deaths: HashMap::new(),
+            mailed_late: BTreeSet::new(),
+            broken: None,
+            steps: 0,
+            drains: 0,
+            hash: DefaultHasher::new(),
+            trace: traced.then(Vec::new),
+        };
+        world.plan_in(0, Due::Open(Vec::new()));
+        for index in 0..world.plan.births.len() {
+            world.plan_in(world.plan.births[index].0, Due::Ask(index));
+        }
+        if let Some(drain_ms) = world.plan.drain_ms {
+            world.plan_in(drain_ms, Due::Drain);
+        }
+        world
+    }
+
+    /// Plays until everything is done; says what went wrong otherwise.
+    pub fn play(&mut self) -> Result<(), String> {
+        let end = self.calm_from().plus_ms(PATIENCE_MS);
+        while let Some(((at, _), due)) = self.agenda.pop_first() {
+            self.now = at;
+            self.steps += 1;
+            self.step(*due);
+            if let Some(broken) = self.broken.take() {
+                return Err(broken);
+            }
+            if self.is_done() {
+                return self.check();
+            }
+            if self.steps > STEPS_MAX || self.now > end {
+                return Err(format!("not done after {} steps: {}", self.steps, self.leftovers()));
+            }
+        }
+        Err("nothing more happens".to_owned())
+    }
+
+    pub fn digest(&self) -> u64 {
+        self.hash.finish()
+    }
+
+    fn calm_from(&self) -> Timestamp {
+        Timestamp(1_000_000 + self.plan.calm_ms)
+    }
+
+    fn is_calm(&self) -> bool {
+        self.now >= self.calm_from()
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_calm()
+            && self.accepted.len() == self.plan.births.len()
+            && self.journal.is_quiet()
+            && self.owners.len() == 1
+            && self.owners.iter().all(|owner| !owner.draining && owner.is_at_rest())
+            && !self.agenda.values().any(|due| {
+                matches!(&**due, Due::Carry(_, task) if task.is_work()) || matches!(**due, Due::Drain | Due::Open(_))
+            })
+    }
+
+    pub fn plan_in(&mut self, ms: i64, due: Due) {
+        // Chance breaks ties, so that what is due at the same time comes in any order.
+        self.planned += 1;
+        let tie = (self.dice.below(1 << 20) << 40) | self.planned;
+        self.agenda.insert((self.now.plus_ms(ms.max(0)), tie), Box::new(due));
+    }
+
+    /// For what keeps its order among its like.
+    pub fn plan_at(&mut self, at: Timestamp, due: Due) {
+        self.planned += 1;
+        self.agenda.insert((at, self.planned), Box::new(due));
+    }
+
+    /// How long something takes.
+    pub fn delay(&mut self) -> i64 {
+        if self.dice.one_in(self.plan.slow) { self.dice.ms(20, 250) } else { self.dice.ms(0, 6) }
+    }
+
+    /// Whether something goes wrong that goes wrong once in `chance` times.
+    pub fn strikes(&mut self, chance: u64) -> bool {
+        !self.is_calm() && self.dice.one_in(chance)
+    }
+
+    pub fn fail(&mut self, what: String) {
+        self.note(|| format!("FAILED {what}"));
+        self.broken.get_or_insert(what);
+    }
+
+    pub fn note(&mut self, what: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let line: String = what().chars().take(LINE_MAX).collect();
+            trace.push(format!("{:>8} {line}", self.now.0 - 1_000_000));
+        }
+    }
+
+    fn step(&mut self, due: Due) {
+        (self.now.0, self.steps, discriminant(&due)).hash(&mut self.hash);
+        match due {
+            Due::Carry(number, task) => {
+                if self.owner(number).is_none() {
+                    return;
+                }
+                task.code().hash(&mut self.hash);
+                if self.is_current(number) && self.crashes < self.plan.crashes_max && self.strikes(self.plan.crash) {
+                    return self.crash(None);
+                }
+                if self.is_current(number) && self.owners.len() == 1 && self.strikes(self.plan.takeover) {
+                    self.take_over(number);
+                }
+                self.note(|| format!("#{number} does {task:?}"));
+                self.carry(number, task);
+            }
+            Due::Report(number, event, brought) => self.report(number, event, brought),
+            Due::Ask(client) => self.ask(client),
+            Due::Open(suspects) => self.open(&suspects),
+            Due::Expire(number) => self.owners.retain(|owner| owner.number != number),
+            Due::Drain => self.drain(self.opened),
+            Due::Stop(number) => self.report(number, Event::Stop, None),
+        }
+    }
+
+    pub fn owner(&mut self, number: u32) -> Option<&mut Owner> {
+        self.owners.iter_mut().find(|owner| owner.number == number)
+    }
+
+    /// Whether this owner owns the partition, rather than believing it.
+    pub fn is_current(&self, number: u32) -> bool {
+        self.opened == number
+    }
+
+    fn open(&mut self, suspects: &[MessageId]) {
+        self.opened += 1;
+        let number = self.opened;
+        let suspects = self.journal.suspects(suspects);
+        self.note(|| format!("#{number} opens with {} suspects", suspects.len()));
+        self.owners.push(Owner::new(number, &self.plan, self.now));
+        self.report(number, Event::Opened { suspects }, None);
+    }
+
+    /// The process dies: all but the journal is gone. `poison` is what killed it, if it was a message.
+    pub fn crash(&mut self, poison: Option<&[Envelope]>) {
+        self.crashes += u32::from(poison.is_none());
+        let Some(owner) = self.owners.pop() else { return };
+        let mut hands = owner.hands();
+        hands.extend(poison.into_iter().flatten().map(|envelope| envelope.id.clone()));
+        // The file names what was in hand; a death that was somebody else's doing blames the innocent too.
+        if let Some(id) = owner.on_trial {
+            *self.deaths.entry(id).or_default() += 1;
+        }
+        self.note(|| format!("#{} dies with {hands:?} in hand", owner.number));
+        // Both owners live in other processes: the one that was taken over goes on.
+        self.opened += 1;
+        self.plan_in(20, Due::Open(hands.into_iter().collect()));
+    }
+
+    fn drain(&mut self, number: u32) {
+        let Some(owner) = self.owner(number) else { return self.plan_in(50, Due::Drain) };
+        owner.draining = true;
+        self.drains += 1;
+        self.plan_in(DRAIN_MS, Due::Stop(number));
+        self.report(number, Event::Drain, None);
+    }
+
+    fn take_over(&mut self, number: u32) {
+        self.note(|| format!("#{number} is taken over"));
+        let lives = self.dice.ms(20, 400);
+        self.plan_in(lives, Due::Expire(number));
+        self.open(&[]);
+    }
+
+    /// The partition was let go in order; another owner opens it.
+    pub fn hand_over(&mut self, number: u32) {
+        self.owners.retain(|owner| owner.number != number);
+        if !self.is_current(number) {
+            return;
+        }
+        self.plan_in(20, Due::Open(Vec::new()));
+    }
+
+    /// A client asks for a birth until it is answered.
+    fn ask(&mut self, client: usize) {
+        if self.accepted.contains(&client) {
+            return;
+        }
+        self.plan_in(CLIENT_MS, Due::Ask(client));
+        let number = self.opened;
+        if self.owner(number).is_none_or(|owner| owner.draining) {
+            return;
+        }
+        let (_, actor, body) = self.plan.births[client].clone();
+        let id = MessageId::from(&*format!("outside-{client}"));
+        let envelope = Envelope {
+            id,
+            to: actor.clone(),
+            lane: DECIDE.into(),
+            due: self.now,
+            body: body.into(),
+            deaths: 0,
+            recovered: false,
+        };
+        let unborn = Snapshot { version: 0, state: None };
+        let born = fold(kind_of(&actor), &actor, &unborn, &[envelope], self.now);
+        let Some(unit) = born.unit else { return self.fail(format!("{actor} cannot be born")) };
+        let outcome = self.journal.commit(&unit);
+        self.note(|| format!("client {client} bears {actor}: {outcome:?}"));
+        if self.strikes(self.plan.unavailable) {
+            return;
+        }
+        match outcome {
+            Outcome::Won => {
+                // Answered only after this: a crash in between makes the client ask again.
+                self.carry_later(number, Task::Greet(client, unit));
+                self.plan_in(3, Due::Report(number, Event::Born { actor: actor.clone() }, Some((actor, born.after))));
+            }
+            Outcome::Duplicate(_) => drop(self.accepted.insert(client)),
+            other => self.fail(format!("the birth of {actor} is answered with {other:?}")),
+        }
+    }
+}
