@@ -3,5 +3,6 @@
 pub mod activity;
 pub mod auth;
 pub mod domain;
+pub mod http;
 pub mod runtime;
 pub mod store;

@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sea_orm::{DatabaseConnection, DbErr};
+use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 
 use crate::domain::Timestamp;
@@ -24,36 +26,13 @@ const REMEMBERED_MAX: usize = 10_000;
 const LAST_USE_MS: i64 = 60_000;
 
 /// What a key's holder is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
 pub enum Role {
     /// Runs the service: may do everything.
     Operator,
-    /// An application; sees what it asked for itself.
-    Client {
-        /// Which application; its keys share what they may see.
-        client_id: String,
-    },
-}
-
-impl Role {
-    /// Its name as it is stored.
-    #[must_use]
-    pub const fn name(&self) -> &'static str {
-        match self {
-            Self::Operator => "operator",
-            Self::Client { .. } => "client",
-        }
-    }
-
-    /// The role that a row holds; `None` for one this release does not know.
-    #[must_use]
-    pub fn of_row(row: &ApiKeyRow) -> Option<Self> {
-        match (row.role.as_str(), &row.client_id) {
-            ("operator", _) => Some(Self::Operator),
-            ("client", Some(client_id)) => Some(Self::Client { client_id: client_id.clone() }),
-            _ => None,
-        }
-    }
+    /// An application: sees what it asked for itself.
+    Client,
 }
 
 /// A key that was verified.
@@ -63,6 +42,8 @@ pub struct Holder {
     pub key_id: String,
     /// What its holder is.
     pub role: Role,
+    /// The application that a client's key belongs to; its keys share what they may see.
+    pub client_id: Option<String>,
 }
 
 /// Why a key opens nothing.
@@ -82,19 +63,51 @@ pub enum Refused {
     Unavailable(#[from] store::Error),
 }
 
-/// A new key: the text that is shown once, and the digest that is stored.
-pub struct Minted {
-    /// The key itself.
-    pub key: secrecy::SecretString,
-    /// Its digest.
-    pub hash: String,
+/// What a new key is to be.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// What its holder is.
+    pub role: Role,
+    /// The application it belongs to; a client's key without one is an application of its own.
+    pub client_id: Option<String>,
+    /// A name for people.
+    pub name: String,
+    /// When it stops working.
+    pub expires_at: Option<Timestamp>,
 }
 
-/// Makes a key of 32 random bytes.
-#[must_use]
-pub fn mint(random: [u8; 32]) -> Minted {
-    let key = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
-    Minted { hash: digest(&key), key: key.into() }
+/// Makes a key and stores its digest; answers its public id and the key, which cannot be had again.
+///
+/// # Errors
+/// A write that failed.
+pub async fn create(
+    database: &DatabaseConnection,
+    new: NewKey,
+    now: Timestamp,
+) -> Result<(String, SecretString), DbErr> {
+    let id = format!("key_{}", uuid::Uuid::now_v7().simple());
+    let key = text_of(rand::random());
+    let role: &str = new.role.into();
+    let row = ApiKeyRow {
+        hash: digest(&key),
+        role: role.to_owned(),
+        client_id: new.client_id.or_else(|| (new.role == Role::Client).then(|| id.clone())),
+        name: new.name,
+        created_at: now.0,
+        expires_at: new.expires_at.map(|at| at.0),
+        revoked_at: None,
+        last_used_at: None,
+        id: id.clone(),
+    };
+    api_keys::insert(database, row).await?;
+    Ok((id, key.into()))
+}
+
+pub use api_keys::{list, revoke};
+
+/// The key of 32 random bytes.
+fn text_of(random: [u8; 32]) -> String {
+    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random))
 }
 
 /// The digest under which a key is stored: SHA-256 in hexadecimal digits. Keys are random, so no salt is needed.
@@ -167,14 +180,15 @@ fn holder(row: &ApiKeyRow, now: Timestamp) -> Result<Holder, Refused> {
     if row.expires_at.is_some_and(|at| now.0 >= at) {
         return Err(Refused::Expired);
     }
-    let role = Role::of_row(row).ok_or(Refused::Unknown)?;
-    Ok(Holder { key_id: row.id.clone(), role })
+    let role: Role = row.role.parse().map_err(|_| Refused::Unknown)?;
+    if role == Role::Client && row.client_id.is_none() {
+        return Err(Refused::Unknown);
+    }
+    Ok(Holder { key_id: row.id.clone(), role, client_id: row.client_id.clone() })
 }
 
 #[cfg(test)]
 mod tests {
-    use secrecy::ExposeSecret as _;
-
     use super::*;
 
     fn row(role: &str, client_id: Option<&str>) -> ApiKeyRow {
@@ -193,14 +207,12 @@ mod tests {
 
     #[test]
     fn a_key_is_its_prefix_and_its_random_bytes_and_its_digest_does_not_show_it() {
-        let minted = mint([7; 32]);
-        let key = minted.key.expose_secret();
+        let key = text_of([7; 32]);
         assert_eq!(key.len(), PREFIX.len() + 43);
         assert!(key.starts_with(PREFIX));
-        assert_eq!(minted.hash, digest(key));
-        assert_eq!(minted.hash.len(), 64);
-        assert!(!minted.hash.contains(&key[3..10]));
-        assert_ne!(mint([8; 32]).hash, minted.hash);
+        assert_eq!(digest(&key).len(), 64);
+        assert!(!digest(&key).contains(&key[3..10]));
+        assert_ne!(digest(&text_of([8; 32])), digest(&key));
     }
 
     #[test]
@@ -216,8 +228,7 @@ mod tests {
     #[test]
     fn a_row_that_names_no_role_of_ours_opens_nothing() {
         assert_eq!(holder(&row("operator", None), Timestamp(0)).unwrap().role, Role::Operator);
-        let client = Role::Client { client_id: "shop".into() };
-        assert_eq!(holder(&row("client", Some("shop")), Timestamp(0)).unwrap().role, client);
+        assert_eq!(holder(&row("client", Some("shop")), Timestamp(0)).unwrap().client_id.as_deref(), Some("shop"));
         for (role, client_id) in [("client", None), ("root", None), ("", Some("x"))] {
             assert!(matches!(holder(&row(role, client_id), Timestamp(0)), Err(Refused::Unknown)), "{role}");
         }

@@ -1,8 +1,11 @@
-//! API keys as they are stored: a digest, never the key.
+//! API keys as they are stored: a digest, never the key. Who manages keys brings a connection; the server looks them
+//! up within its limits.
 
 use mixvideo_entities::api_key::{ActiveModel, Column, Entity};
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder};
+use sea_orm::{
+    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+};
 
 use super::{Database, Error};
 use crate::domain::Timestamp;
@@ -13,9 +16,9 @@ pub use mixvideo_entities::api_key::Model as ApiKeyRow;
 ///
 /// # Errors
 /// A write that failed: for example a digest that is there already.
-pub async fn insert(database: &Database, key: ApiKeyRow) -> Result<(), Error> {
+pub async fn insert(database: &DatabaseConnection, key: ApiKeyRow) -> Result<(), DbErr> {
     let row: ActiveModel = key.into_active_model();
-    database.write("store the key", async |db| Entity::insert(row).exec_without_returning(db).await).await?;
+    Entity::insert(row).exec_without_returning(database).await?;
     Ok(())
 }
 
@@ -31,21 +34,20 @@ pub async fn by_hash(database: &Database, hash: &str) -> Result<Option<ApiKeyRow
 ///
 /// # Errors
 /// A read that failed.
-pub async fn list(database: &Database) -> Result<Vec<ApiKeyRow>, Error> {
-    database.read("list the keys", async |db| Entity::find().order_by_asc(Column::CreatedAt).all(db).await).await
+pub async fn list(database: &DatabaseConnection) -> Result<Vec<ApiKeyRow>, DbErr> {
+    Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(database).await
 }
 
 /// Revokes a key from `now` on; `false` when there is none that could be revoked.
 ///
 /// # Errors
 /// A write that failed.
-pub async fn revoke(database: &Database, id: &str, now: Timestamp) -> Result<bool, Error> {
+pub async fn revoke(database: &DatabaseConnection, id: &str, now: Timestamp) -> Result<bool, DbErr> {
     let update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(now.0))
         .filter(Column::Id.eq(id))
         .filter(Column::RevokedAt.is_null());
-    let done = database.write("revoke the key", async |db| update.exec(db).await).await?;
-    Ok(done.rows_affected > 0)
+    Ok(update.exec(database).await?.rows_affected > 0)
 }
 
 /// Notes that a key was used at `now`, unless a use after `not_after` is noted already.
@@ -54,10 +56,8 @@ pub async fn revoke(database: &Database, id: &str, now: Timestamp) -> Result<boo
 /// A write that failed.
 pub async fn touch(database: &Database, id: &str, not_after: Timestamp, now: Timestamp) -> Result<(), Error> {
     let old = Condition::any().add(Column::LastUsedAt.is_null()).add(Column::LastUsedAt.lt(not_after.0));
-    let update = Entity::update_many()
-        .col_expr(Column::LastUsedAt, Expr::value(now.0))
-        .filter(Column::Id.eq(id))
-        .filter(old);
+    let update =
+        Entity::update_many().col_expr(Column::LastUsedAt, Expr::value(now.0)).filter(Column::Id.eq(id)).filter(old);
     database.write("note the key's use", async |db| update.exec(db).await).await?;
     Ok(())
 }

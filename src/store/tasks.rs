@@ -10,8 +10,8 @@ use mixvideo_entities::dead;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::{mpsc, oneshot};
 
-use super::cache::Cache;
 use super::Database;
+use super::cache::Cache;
 use crate::domain::ids::TaskId;
 use crate::domain::{Address, Timestamp, task};
 use crate::runtime::journal::{self, Journal, Stored};
