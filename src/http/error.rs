@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::envelope;
 use crate::domain::workflow::FieldFault;
+use crate::runtime::journal::Reaction;
 
 /// The header that carries an error's stable code.
 pub const CODE_HEADER: &str = "x-error-code";
@@ -251,6 +252,10 @@ impl From<crate::store::tasks::Error> for Error {
     fn from(error: crate::store::tasks::Error) -> Self {
         match error {
             crate::store::tasks::Error::Busy => Self::unavailable(error.to_string(), 1),
+            crate::store::tasks::Error::Read(cause) if cause.reaction() == Reaction::Retry => {
+                tracing::warn!(error = &*cause as &dyn std::error::Error, "tasks could not be read");
+                Self::unavailable("the database does not answer right now", 1)
+            }
             error => Self::internal(error),
         }
     }
@@ -258,7 +263,13 @@ impl From<crate::store::tasks::Error> for Error {
 
 impl From<crate::runtime::journal::Error> for Error {
     fn from(error: crate::runtime::journal::Error) -> Self {
-        Self::internal(error)
+        match error.reaction() {
+            Reaction::Retry => {
+                tracing::warn!(error = &error as &dyn std::error::Error, "the journal did not answer");
+                Self::unavailable("the database does not answer right now", 1)
+            }
+            Reaction::Fail => Self::internal(error),
+        }
     }
 }
 

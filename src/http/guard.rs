@@ -157,3 +157,39 @@ impl Line {
 pub async fn nowhere() -> Result<super::Reply, Error> {
     Err(Error::NotFound(super::error::NO_ROUTE.into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+
+    use super::*;
+
+    async fn breaks() -> Result<super::super::Reply, Error> {
+        panic!("the secret is swordfish")
+    }
+
+    #[actix_web::test]
+    async fn a_handler_that_panics_is_a_500_in_the_envelope_that_tells_nothing() {
+        let app = init_service(
+            App::new().service(web::scope("").wrap(from_fn(trace)).route("/breaks", web::get().to(breaks))),
+        )
+        .await;
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let request = TestRequest::get().uri("/breaks");
+        let request = request.insert_header(("traceparent", format!("00-{trace}-b7ad6b7169203331-01")));
+        let error = try_call_service(&app, request.to_request()).await.unwrap_err();
+        let response = error.error_response();
+        assert_eq!(response.status(), 500);
+        let bytes = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!((&body["code"], &body["traceId"]), (&500.into(), &trace.into()));
+        assert!(!body.to_string().contains("swordfish"), "{body}");
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_not_logged() {
+        assert_eq!(shown_path("/files/1800000000/sig/results/a/video.mp4"), "/files/...");
+        assert_eq!(shown_path("/task/a"), "/task/a");
+    }
+}
