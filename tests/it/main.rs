@@ -5,6 +5,8 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod engine;
+mod http;
 mod journal;
 mod media;
 mod postgres;
+mod server;

@@ -3,7 +3,7 @@
 use mixvideo_entities::{claim, dead, outbox};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, TransactionTrait, sea_query::Expr,
+    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
 };
 
 use crate::domain::{Address, Timestamp};
@@ -41,7 +41,7 @@ impl Journal {
     /// A write that failed; nothing was moved, or all of it was.
     pub async fn quarantine(&self, effect: &MessageId, reason: &str, now: Timestamp) -> Result<bool, Error> {
         self.write("set aside", effect.as_str(), async |database| {
-            let transaction = database.begin().await?;
+            let transaction = database.begin_with_options(writing()).await?;
             let Some(row) = outbox::Entity::find_by_id(effect.as_str()).one(&transaction).await? else {
                 return Ok(false);
             };
@@ -94,7 +94,7 @@ impl Journal {
     pub async fn replay(&self, effect: &MessageId, now: Timestamp) -> Result<Option<Envelope>, Error> {
         let row = self
             .write("replay", effect.as_str(), async |database| {
-                let transaction = database.begin().await?;
+                let transaction = database.begin_with_options(writing()).await?;
                 let Some(row) = dead::Entity::find_by_id(effect.as_str()).one(&transaction).await? else {
                     return Ok(None);
                 };
@@ -273,6 +273,12 @@ impl Journal {
             }
         }
     }
+}
+
+/// A transaction that will write says so at its begin: SQLite refuses to turn one that has read into one that writes
+/// when another process has committed in between.
+fn writing() -> TransactionOptions {
+    TransactionOptions { sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate), ..Default::default() }
 }
 
 fn letter(row: dead::Model) -> Result<DeadLetter, Error> {

@@ -1,0 +1,248 @@
+//! Request bodies: read within a limit, as one JSON object, with the digest that tells one body from another.
+
+use std::fmt::Write as _;
+
+use actix_web::http::header::{self, HeaderMap};
+use actix_web::{HttpRequest, web};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use super::error::{Error, Fault};
+
+/// The largest body of a call that carries pictures, in bytes.
+pub const WITH_PICTURES_MAX: usize = 10 * 1024 * 1024;
+/// The largest body of any other call, in bytes.
+pub const PLAIN_MAX: usize = 256 * 1024;
+/// So much of a body that is too large is read and thrown away, so that its sender gets to read the answer.
+const DISCARDED_MAX: usize = 64 * 1024 * 1024;
+
+/// A body.
+#[derive(Debug, PartialEq)]
+pub struct Body {
+    /// What it says.
+    pub object: Map<String, Value>,
+    /// SHA-256 of it in one spelling: the order of keys and the spaces between them do not matter.
+    pub digest: String,
+}
+
+/// Reads a body of at most `limit` bytes that is a JSON object. No body at all reads as an empty object.
+///
+/// # Errors
+/// [`Error::TooLarge`], and [`Error::BadRequest`] for what is no JSON object or holds U+0000.
+pub async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Body, Error> {
+    let bytes = collect(request.headers(), payload, limit).await?;
+    if bytes.is_empty() {
+        return Ok(Body { object: Map::new(), digest: digest(&Value::Object(Map::new())) });
+    }
+    parse(&bytes)
+}
+
+async fn collect(headers: &HeaderMap, mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+    let too_large = || Error::TooLarge(format!("the body is larger than the {} KB allowed here", limit / 1024));
+    let announced: Option<usize> =
+        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    let mut body = BytesMut::new();
+    let mut total = 0;
+    let refused = announced.is_some_and(|length| length > limit);
+    while let Some(piece) = payload.next().await {
+        let piece = piece.map_err(|error| Error::BadRequest(format!("the body was cut short: {error}")))?;
+        total += piece.len();
+        if total > DISCARDED_MAX {
+            break;
+        }
+        if total <= limit && !refused {
+            body.extend_from_slice(&piece);
+        }
+    }
+    if refused || total > limit { Err(too_large()) } else { Ok(body.freeze()) }
+}
+
+fn parse(bytes: &[u8]) -> Result<Body, Error> {
+    let value: Value = serde_json::from_slice(bytes)
+        .map_err(|error| Error::BadRequest(format!("the body is not valid JSON: {error}")))?;
+    if holds_nul(&value) {
+        return Err(Error::BadRequest("the character U+0000 is not allowed in any text".into()));
+    }
+    let digest = digest(&value);
+    match value {
+        Value::Object(object) => Ok(Body { object, digest }),
+        _ => Err(Error::BadRequest("the body must be a JSON object".into())),
+    }
+}
+
+fn holds_nul(value: &Value) -> bool {
+    match value {
+        Value::String(text) => text.contains('\0'),
+        Value::Array(items) => items.iter().any(holds_nul),
+        Value::Object(object) => object.iter().any(|(key, value)| key.contains('\0') || holds_nul(value)),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// SHA-256, in hexadecimal digits, of `value` with its keys in order and no spaces.
+#[must_use]
+pub fn digest(value: &Value) -> String {
+    let mut hash = Sha256::new();
+    feed(&mut hash, value);
+    hex(&hash.finalize())
+}
+
+/// SHA-256, in hexadecimal digits, of `parts`: no two lists of parts are alike.
+#[must_use]
+pub fn digest_of(parts: &[&str]) -> String {
+    let mut hash = Sha256::new();
+    for part in parts {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    hex(&hash.finalize())
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(64), |mut digits, byte| {
+        write!(digits, "{byte:02x}").expect("a String takes every text");
+        digits
+    })
+}
+
+/// The order of keys is made here: whether a map keeps them in order depends on how serde_json was built.
+fn feed(hash: &mut Sha256, value: &Value) {
+    match value {
+        Value::Array(items) => {
+            hash.update(b"[");
+            for item in items {
+                feed(hash, item);
+                hash.update(b",");
+            }
+            hash.update(b"]");
+        }
+        Value::Object(object) => {
+            let mut keys: Vec<&String> = object.keys().collect();
+            keys.sort_unstable();
+            hash.update(b"{");
+            for key in keys {
+                hash.update(Value::from(key.as_str()).to_string());
+                hash.update(b":");
+                feed(hash, &object[key]);
+                hash.update(b",");
+            }
+            hash.update(b"}");
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => hash.update(value.to_string()),
+    }
+}
+
+/// Reads the fields of a body and gathers everything that is wrong with them.
+pub struct Fields<'a> {
+    object: &'a Map<String, Value>,
+    faults: Vec<Fault>,
+}
+
+impl<'a> Fields<'a> {
+    /// The fields of `object`.
+    #[must_use]
+    pub const fn of(object: &'a Map<String, Value>) -> Self {
+        Self { object, faults: Vec::new() }
+    }
+
+    /// Notes a fault.
+    pub fn fault(&mut self, field: &str, reason: impl Into<String>) {
+        self.faults.push(Fault::new(field, reason));
+    }
+
+    fn given(&self, field: &str) -> Option<&'a Value> {
+        self.object.get(field).filter(|value| !value.is_null())
+    }
+
+    /// A text of 1 to `chars_max` characters; null counts as not given.
+    pub fn text(&mut self, field: &str, chars_max: usize) -> Option<&'a str> {
+        match self.given(field)? {
+            Value::String(text) if (1..=chars_max).contains(&text.chars().count()) => return Some(text),
+            Value::String(_) => self.fault(field, format!("must have 1 to {chars_max} characters")),
+            _ => self.fault(field, "must be a text"),
+        }
+        None
+    }
+
+    /// The same, and it must be there.
+    pub fn required_text(&mut self, field: &str, chars_max: usize) -> Option<&'a str> {
+        if self.given(field).is_none() {
+            self.fault(field, "is required");
+        }
+        self.text(field, chars_max)
+    }
+
+    /// An object; null counts as not given.
+    pub fn object(&mut self, field: &str) -> Option<&'a Map<String, Value>> {
+        match self.given(field)? {
+            Value::Object(object) => return Some(object),
+            _ => self.fault(field, "must be an object"),
+        }
+        None
+    }
+
+    /// # Errors
+    /// [`Error::Invalid`] with every fault that was noted.
+    pub fn finish(self) -> Result<(), Error> {
+        if self.faults.is_empty() { Ok(()) } else { Err(Error::Invalid(self.faults)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_body_in_another_spelling_has_the_same_digest() {
+        let digest = |text: &str| parse(text.as_bytes()).unwrap().digest;
+        assert_eq!(digest(r#"{"a":1,"b":{"x":[1,2],"y":null}}"#), digest(r#" {"b": {"y":null,"x":[1, 2]}, "a": 1} "#));
+        for other in [r#"{"a":2}"#, r#"{"a":"1"}"#, r#"{"b":1}"#, r#"{"a":1,"b":null}"#, r#"{"a":[1]}"#, "{}"] {
+            assert_ne!(digest(r#"{"a":1}"#), digest(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn parts_do_not_run_into_each_other() {
+        assert_ne!(digest_of(&["ab", "c"]), digest_of(&["a", "bc"]));
+        assert_ne!(digest_of(&["a"]), digest_of(&["a", ""]));
+    }
+
+    #[test]
+    fn what_is_no_object_is_refused() {
+        for text in ["[]", "1", "\"x\"", "null", "{", "{\"a\":}", "\u{feff}{}", "{\"a\":\"\u{0}\"}"] {
+            assert!(matches!(parse(text.as_bytes()), Err(Error::BadRequest(_))), "{text:?}");
+        }
+        assert!(matches!(parse(b"{\"a\":\"\xff\"}"), Err(Error::BadRequest(_))));
+    }
+
+    #[test]
+    fn the_nul_character_is_refused_wherever_it_hides_and_its_spelling_is_not() {
+        for text in [r#"{"a":"\u0000"}"#, r#"{"a":[{"b":"x\u0000y"}]}"#, r#"{"\u0000":1}"#] {
+            assert!(parse(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(parse(br#"{"a":"\\u0000"}"#).is_ok());
+    }
+
+    #[test]
+    fn every_fault_of_a_body_is_named_at_once() {
+        let body = parse(br#"{"type":1,"userId":"","parameters":[]}"#).unwrap();
+        let mut fields = Fields::of(&body.object);
+        fields.required_text("type", 10);
+        fields.required_text("templateCode", 10);
+        fields.text("userId", 10);
+        fields.object("parameters");
+        let Err(Error::Invalid(faults)) = fields.finish() else { panic!("no faults") };
+        let said: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.reason)).collect();
+        assert_eq!(
+            said,
+            [
+                "type must be a text",
+                "templateCode is required",
+                "userId must have 1 to 10 characters",
+                "parameters must be an object"
+            ]
+        );
+    }
+}

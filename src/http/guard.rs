@@ -1,0 +1,195 @@
+//! What stands before every route: its trace id, its log line, its key, and the envelope around whatever goes wrong.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method as HttpMethod;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{HttpMessage as _, Resource, guard, web};
+use futures_util::FutureExt as _;
+
+use super::State;
+use super::caller::{self, Caller};
+use super::envelope::{self, Stamp, TraceId};
+use super::error::{Error, Stamped};
+use crate::auth::roles::{self, Access, Route};
+use crate::runtime::fold::panic_text;
+
+/// The header that carries the trace id of every answer, files and streams included.
+const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// A resource of the role table: `routes` adds its handlers, the table says who may call them.
+pub fn resource(path: &'static str, routes: impl FnOnce(Resource) -> Resource) -> impl HttpServiceFactory {
+    let known: Vec<&'static Route> = roles::of_path(path).collect();
+    assert!(!known.is_empty(), "{path} is missing in the table of roles");
+    routes(web::resource(path)).wrap(from_fn(move |request, next| admit(known.clone(), request, next)))
+}
+
+/// GET, and HEAD with it.
+#[must_use]
+pub fn get_and_head() -> actix_web::Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+/// Lets a request through to its handler when the table allows it.
+async fn admit(
+    known: Vec<&'static Route>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    match admitted(&known, &request).await {
+        Ok(caller) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+        }
+        Err(error) => Ok(request.error_response(error)),
+    }
+}
+
+async fn admitted(known: &[&'static Route], request: &ServiceRequest) -> Result<Option<Caller>, Error> {
+    let route = of_method(known, request.method())?;
+    if route.access == Access::Open {
+        return Ok(None);
+    }
+    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
+    let caller = caller::identify(state, request.headers()).await?;
+    if route.access.admits(caller.role()) {
+        return Ok(Some(caller));
+    }
+    Err(Error::Forbidden("this route is for operators: ask for it with an operator's key".into()))
+}
+
+fn of_method(known: &[&'static Route], method: &HttpMethod) -> Result<&'static Route, Error> {
+    let serves = |route: &&&'static Route| route.method.names().contains(&method.as_str());
+    known.iter().find(serves).copied().ok_or_else(|| {
+        let names: Vec<&str> = known.iter().flat_map(|route| route.method.names()).copied().collect();
+        Error::MethodNotAllowed { allow: names.join(", ") }
+    })
+}
+
+/// Gives every call its trace id and its log line, and wraps errors and panics.
+///
+/// # Errors
+/// Only a panic comes out as an error, wrapped already.
+pub async fn trace(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    let begun = Instant::now();
+    let trace = TraceId::parse(traceparent(request.headers()));
+    request.extensions_mut().insert(trace);
+    let line = Line { method: request.method().clone(), path: shown_path(request.path()), trace, begun };
+    let state = request.app_data::<web::Data<State>>().cloned();
+    let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
+        Ok(answer) => answer?.map_into_boxed_body(),
+        Err(panic) => {
+            let now = state.map_or_else(Default::default, |state| state.now());
+            let error = Error::internal(format!("the handler panicked: {}", panic_text(&*panic)));
+            line.write(&error.status(), Some(&error));
+            return Err(Stamped { error, stamp: Stamp { trace, now } }.into());
+        }
+    };
+    if let Some(error) = response.response().error() {
+        let ours = error.as_error::<Error>();
+        let translated = if ours.is_none() { Some(Error::of_actix(error)) } else { None };
+        let answer = ours.or(translated.as_ref()).map(|error| {
+            line.write(&error.status(), Some(error));
+            error.response(&envelope::stamp(response.request()))
+        });
+        if let Some(answer) = answer {
+            response = response.into_response(answer);
+        }
+    } else {
+        line.write(&response.status(), None);
+    }
+    if let Ok(value) = HeaderValue::from_str(trace.as_str()) {
+        response.headers_mut().insert(TRACE_HEADER, value);
+    }
+    Ok(response)
+}
+
+/// The header when it came once.
+fn traceparent(headers: &HeaderMap) -> Option<&str> {
+    let mut lines = headers.get_all("traceparent");
+    let line = lines.next()?.to_str().ok()?;
+    if lines.next().is_some() { None } else { Some(line) }
+}
+
+/// The path as it may be logged: the query is left out, since it may hold a token, and so is what makes a link to a
+/// file work.
+fn shown_path(path: &str) -> String {
+    if path.starts_with(crate::activity::signed_url::PREFIX) { "/files/...".to_owned() } else { path.to_owned() }
+}
+
+/// One call in the log.
+struct Line {
+    method: HttpMethod,
+    path: String,
+    trace: TraceId,
+    begun: Instant,
+}
+
+impl Line {
+    /// Written once per call. A successful read is worth a line only when somebody looks closely: clients poll.
+    fn write(&self, status: &actix_web::http::StatusCode, error: Option<&Error>) {
+        let ms = self.begun.elapsed().as_secs_f64() * 1e3;
+        let (trace, method, path, status) = (self.trace.as_str(), self.method.as_str(), &*self.path, status.as_u16());
+        match error {
+            Some(Error::Internal(cause)) => {
+                tracing::error!(trace, method, path, status, ms, error = &**cause as &dyn std::error::Error, "failed");
+            }
+            Some(error) => tracing::info!(trace, method, path, status, ms, code = error.code(), "refused"),
+            None if self.method.is_safe() => tracing::debug!(trace, method, path, status, ms, "answered"),
+            None => tracing::info!(trace, method, path, status, ms, "answered"),
+        }
+    }
+}
+
+/// The route for what no other route takes.
+///
+/// # Errors
+/// Always [`Error::NotFound`].
+pub async fn nowhere() -> Result<super::Reply, Error> {
+    Err(Error::NotFound(super::error::NO_ROUTE.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::App;
+    use actix_web::test::{TestRequest, init_service, try_call_service};
+
+    use super::*;
+
+    async fn breaks() -> Result<super::super::Reply, Error> {
+        panic!("the secret is swordfish")
+    }
+
+    #[actix_web::test]
+    async fn a_handler_that_panics_is_a_500_in_the_envelope_that_tells_nothing() {
+        let app = init_service(
+            App::new().service(web::scope("").wrap(from_fn(trace)).route("/breaks", web::get().to(breaks))),
+        )
+        .await;
+        let trace = "0af7651916cd43dd8448eb211c80319c";
+        let request = TestRequest::get().uri("/breaks");
+        let request = request.insert_header(("traceparent", format!("00-{trace}-b7ad6b7169203331-01")));
+        let error = try_call_service(&app, request.to_request()).await.unwrap_err();
+        let response = error.error_response();
+        assert_eq!(response.status(), 500);
+        let bytes = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        let body: serde_json::Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!((&body["code"], &body["traceId"]), (&500.into(), &trace.into()));
+        assert!(!body.to_string().contains("swordfish"), "{body}");
+    }
+
+    #[test]
+    fn a_link_to_a_file_is_not_logged() {
+        assert_eq!(shown_path("/files/1800000000/sig/results/a/video.mp4"), "/files/...");
+        assert_eq!(shown_path("/task/a"), "/task/a");
+    }
+}

@@ -1,0 +1,357 @@
+//! How the service is doing, in figures and in words that can be used at night.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, ServiceConfig};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use utoipa::ToSchema;
+
+use super::envelope::Reply;
+use super::error::Error;
+use super::guard::{get_and_head, resource};
+use super::{State, metrics, openapi};
+use crate::domain::Timestamp;
+use crate::runtime::engine;
+use crate::runtime::journal::LaneDepth;
+use crate::runtime::journal::committer::CommitterStats;
+use crate::store::tables;
+
+/// Figures are gathered at most this often, however many ask, in milliseconds.
+const GATHERED_MS: i64 = 1_000;
+/// Counting every actor reads whole tables: it is done this often, in milliseconds.
+const COUNTED_MS: i64 = 15_000;
+/// How long a partition may take to answer.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// A message that waits longer than this is worth a word, in milliseconds.
+const OLD_MS: i64 = 60_000;
+
+/// What is remembered between two calls.
+#[derive(Debug, Default)]
+pub struct Figures(Mutex<Remembered>);
+
+#[derive(Debug, Default)]
+struct Remembered {
+    health: Option<(Timestamp, Health)>,
+    actors: Option<(Timestamp, Counts)>,
+}
+
+/// Actors by kind and state.
+type Counts = BTreeMap<&'static str, BTreeMap<String, u64>>;
+
+/// One lane of messages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Lane {
+    /// Messages and activities that are outstanding.
+    pub waiting: u64,
+    /// Those of them that wait for an actor to be born.
+    pub parked: u64,
+    /// Those of them that the mailboxes hold.
+    pub in_mailboxes: u64,
+    /// How long the oldest that is due has waited, in milliseconds.
+    pub oldest_age_ms: Option<i64>,
+}
+
+/// What the journal's writer did lately.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Commits {
+    /// Commits since the start.
+    pub commits: u64,
+    /// Decisions of actors in them.
+    pub units: u64,
+    /// Decisions that wait to be written right now.
+    pub waiting: usize,
+    /// Half of the latest commits held no more.
+    pub size_p50: usize,
+    /// The largest of the latest commits.
+    pub size_max: usize,
+    /// Half of the latest commits took no longer, in milliseconds.
+    pub latency_ms_p50: f64,
+    /// 99 of 100 of the latest commits took no longer, in milliseconds.
+    pub latency_ms_p99: f64,
+    /// For how long the database has been away, in milliseconds.
+    pub unavailable_for_ms: Option<u64>,
+}
+
+/// How the service is doing.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Health {
+    /// `ok`, `attention` (it works, and a person should look) or `down`.
+    pub status: &'static str,
+    /// What an operator needs to know, and what to do.
+    pub summary: String,
+    /// Actors by kind and state, counted within the last 15 seconds.
+    #[schema(value_type = Object)]
+    pub actors: Counts,
+    /// The lanes that messages wait in.
+    pub lanes: BTreeMap<String, Lane>,
+    /// How long the oldest message that is due has waited, in milliseconds.
+    pub oldest_message_age_ms: Option<i64>,
+    /// Messages that were set aside and wait for a person.
+    pub quarantined: Option<u64>,
+    /// Supervisors that were started again since the start.
+    pub restarts: u64,
+    /// What the journal's writer did lately.
+    pub commits: Commits,
+    /// Partitions that answer.
+    pub partitions: usize,
+    /// Partitions that do not.
+    pub silent_partitions: Vec<u32>,
+    /// Actors in memory.
+    pub actors_in_memory: usize,
+    /// Messages and activities in hand.
+    pub in_hand: usize,
+    /// Activities running.
+    pub running: usize,
+    /// Actors that clients watch.
+    pub watched: usize,
+    /// Whether messages are taken.
+    pub open: bool,
+    /// Whether the service is ending.
+    pub draining: bool,
+}
+
+/// Adds the routes.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/health", |at| at.route(get_and_head().to(health))))
+        .service(resource("/health/live", |at| at.route(get_and_head().to(live))))
+        .service(resource("/health/ready", |at| at.route(get_and_head().to(ready))))
+        .service(resource("/metrics", |at| at.route(get_and_head().to(metrics::metrics))));
+}
+
+/// How the service is doing.
+#[utoipa::path(get, path = "/health", tag = "health", security(()),
+    responses((status = 200, description = "How it is doing", body = openapi::Success<Health>)))]
+pub(super) async fn health(state: Data<State>) -> Result<Reply, Error> {
+    let health = gather(&state).await;
+    let message = match health.status {
+        "ok" => "Service is healthy",
+        "down" => "Service is down",
+        _ => "Service needs attention",
+    };
+    Ok(Reply::ok(message, &health)?.no_store())
+}
+
+/// The process runs.
+#[utoipa::path(get, path = "/health/live", tag = "health", security(()),
+    responses((status = 200, description = "It runs", body = openapi::Bare)))]
+pub(super) async fn live() -> Reply {
+    Reply::of_parts(StatusCode::OK, "Service is alive".to_owned(), None).no_store()
+}
+
+/// Requests can be taken.
+#[utoipa::path(get, path = "/health/ready", tag = "health", security(()),
+    responses((status = 200, description = "They can", body = openapi::Bare),
+        (status = 503, description = "They cannot, and why", body = openapi::Failure)))]
+pub(super) async fn ready(state: Data<State>) -> Result<Reply, Error> {
+    if !state.engine.is_open() {
+        return Err(Error::unavailable("the engine is starting or ending", 1));
+    }
+    if state.engine.committer().stats().unavailable_since.is_some() {
+        return Err(Error::unavailable("the database does not take commits", 1));
+    }
+    state.engine.journal().dead_count().await.map_err(|error| {
+        tracing::warn!(error = &error as &dyn std::error::Error, "not ready");
+        Error::unavailable("the database does not answer", 1)
+    })?;
+    Ok(Reply::of_parts(StatusCode::OK, "Service is ready".to_owned(), None).no_store())
+}
+
+/// How the service is doing, not older than a second. Who asks meanwhile waits for the same figures.
+pub(super) async fn gather(state: &State) -> Health {
+    let now = state.now();
+    let mut remembered = state.figures.0.lock().await;
+    if let Some((at, health)) = &remembered.health
+        && (0..GATHERED_MS).contains(&now.since_ms(*at))
+    {
+        return health.clone();
+    }
+    let counted = remembered.actors.as_ref().is_some_and(|(at, _)| (0..COUNTED_MS).contains(&now.since_ms(*at)));
+    if !counted && let Some(counts) = count(state).await {
+        remembered.actors = Some((now, counts));
+    }
+    let actors = remembered.actors.as_ref().map(|(_, counts)| counts.clone()).unwrap_or_default();
+    let journal = state.engine.journal();
+    let read = Read { lanes: journal.lanes().await.ok(), quarantined: journal.dead_count().await.ok() };
+    let health =
+        assemble(actors, read, &state.engine.health(PATIENCE).await, state.engine.committer().stats(), state.now());
+    remembered.health = Some((state.now(), health.clone()));
+    health
+}
+
+/// Counts every actor; `None` when the database is too slow for that: the last count stays.
+async fn count(state: &State) -> Option<Counts> {
+    let mut counts = Counts::new();
+    for table in tables::ALL {
+        counts.insert(table.kind, state.engine.journal().counts(table.kind).await.ok()?);
+    }
+    Some(counts)
+}
+
+/// What was read from the journal, as far as it answered.
+struct Read {
+    lanes: Option<Vec<LaneDepth>>,
+    quarantined: Option<u64>,
+}
+
+fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: CommitterStats, now: Timestamp) -> Health {
+    let answers = read.lanes.is_some() && read.quarantined.is_some();
+    let mut lanes: BTreeMap<String, Lane> = BTreeMap::new();
+    for depth in read.lanes.unwrap_or_default() {
+        let oldest_age_ms = depth.oldest_due.map(|due| now.since_ms(due)).filter(|age| *age >= 0);
+        let lane = Lane { waiting: depth.waiting, parked: depth.parked, in_mailboxes: 0, oldest_age_ms };
+        lanes.insert(depth.lane, lane);
+    }
+    for (lane, held) in &engine.mailboxes {
+        lanes.entry(lane.to_string()).or_default().in_mailboxes = *held as u64;
+    }
+    let ms = |duration: Duration| duration.as_secs_f64() * 1e3;
+    let commits = Commits {
+        commits: stats.commits,
+        units: stats.units,
+        waiting: stats.waiting,
+        size_p50: stats.size_p50,
+        size_max: stats.size_max,
+        latency_ms_p50: ms(stats.latency_p50),
+        latency_ms_p99: ms(stats.latency_p99),
+        unavailable_for_ms: stats
+            .unavailable_since
+            .map(|since| u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)),
+    };
+    let sum = |figure: fn(&crate::runtime::supervisor::Standing) -> usize| engine.partitions.values().map(figure).sum();
+    let mut health = Health {
+        status: "ok",
+        summary: String::new(),
+        actors,
+        oldest_message_age_ms: lanes.values().filter_map(|lane| lane.oldest_age_ms).max(),
+        lanes,
+        quarantined: read.quarantined,
+        restarts: engine.restarts,
+        commits,
+        partitions: engine.partitions.len(),
+        silent_partitions: engine.silent.clone(),
+        actors_in_memory: sum(|standing| standing.actors),
+        in_hand: sum(|standing| standing.in_hand),
+        running: sum(|standing| standing.running),
+        watched: engine.watched,
+        open: engine.open,
+        draining: engine.draining,
+    };
+    (health.status, health.summary) = judge(&health, answers);
+    health
+}
+
+/// The worst first, each with what to do about it.
+fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
+    let mut down = Vec::new();
+    let mut attention = Vec::new();
+    if let Some(ms) = health.commits.unavailable_for_ms {
+        down.push(format!(
+            "The database has taken no commits for {} s: nothing new is accepted, nothing accepted is lost; bring it \
+             back and work goes on by itself.",
+            ms / 1000
+        ));
+    } else if !database_answers {
+        down.push("The database does not answer reads: look at its load and its disk.".to_owned());
+    }
+    if health.draining {
+        down.push("The service is ending: it finishes what is in hand and takes nothing new.".to_owned());
+    } else if !health.open {
+        attention.push("The engine is starting: it tries again what was in hand when the last one died.".to_owned());
+    }
+    if !health.silent_partitions.is_empty() {
+        attention.push(format!(
+            "{} partitions do not answer: the machine is overloaded, or a handler hangs.",
+            health.silent_partitions.len()
+        ));
+    }
+    if let Some(count) = health.quarantined.filter(|count| *count > 0) {
+        attention.push(format!(
+            "{count} {} set aside and {} for a person: `mixvideo dead list` shows why; replay or drop.",
+            if count == 1 { "message was" } else { "messages were" },
+            if count == 1 { "waits" } else { "wait" },
+        ));
+    }
+    if let Some(age) = health.oldest_message_age_ms.filter(|age| *age > OLD_MS) {
+        attention.push(format!(
+            "The oldest message has waited {} s: work comes in faster than it is done, or a lane is stuck.",
+            age / 1000
+        ));
+    }
+    let status = match (down.is_empty(), attention.is_empty()) {
+        (false, _) => "down",
+        (true, false) => "attention",
+        (true, true) => return ("ok", fine(health)),
+    };
+    down.append(&mut attention);
+    (status, down.join(" "))
+}
+
+fn fine(health: &Health) -> String {
+    let waiting: u64 = health.lanes.values().map(|lane| lane.waiting).sum();
+    format!("All is well: {} activities running, {waiting} messages waiting, nothing set aside.", health.running)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    fn health(read: Read, engine: engine::Health, stats: CommitterStats) -> Health {
+        assemble(Counts::new(), read, &engine, stats, Timestamp(100_000))
+    }
+
+    fn open() -> engine::Health {
+        engine::Health { open: true, ..engine::Health::default() }
+    }
+
+    fn read(lanes: Vec<LaneDepth>, quarantined: u64) -> Read {
+        Read { lanes: Some(lanes), quarantined: Some(quarantined) }
+    }
+
+    fn lane(oldest_due: Option<i64>) -> LaneDepth {
+        LaneDepth { lane: "media".into(), waiting: 3, oldest_due: oldest_due.map(Timestamp), parked: 1 }
+    }
+
+    #[test]
+    fn a_quiet_service_says_that_all_is_well() {
+        let shown = health(read(vec![lane(Some(99_000))], 0), open(), CommitterStats::default());
+        assert_eq!(shown.status, "ok");
+        assert_eq!(shown.summary, "All is well: 0 activities running, 3 messages waiting, nothing set aside.");
+        assert_eq!(shown.oldest_message_age_ms, Some(1_000));
+    }
+
+    #[test]
+    fn a_message_that_is_not_due_yet_has_no_age() {
+        let shown = health(read(vec![lane(Some(200_000))], 0), open(), CommitterStats::default());
+        assert_eq!(shown.oldest_message_age_ms, None);
+    }
+
+    #[test]
+    fn what_needs_a_person_is_said_with_what_to_do() {
+        let one = health(read(vec![], 1), open(), CommitterStats::default());
+        assert_eq!(one.status, "attention");
+        assert!(one.summary.contains("1 message was set aside and waits"), "{}", one.summary);
+        let old = health(read(vec![lane(Some(10_000))], 0), open(), CommitterStats::default());
+        assert!(old.summary.contains("waited 90 s"), "{}", old.summary);
+        let silent = health(read(vec![], 0), engine::Health { silent: vec![3], ..open() }, CommitterStats::default());
+        assert_eq!(silent.status, "attention");
+    }
+
+    #[test]
+    fn a_database_that_is_away_is_down_and_comes_first() {
+        let away = CommitterStats { unavailable_since: Some(Instant::now()), ..CommitterStats::default() };
+        let shown = health(read(vec![], 5), open(), away);
+        assert_eq!(shown.status, "down");
+        assert!(shown.summary.starts_with("The database has taken no commits"), "{}", shown.summary);
+        let mute = health(Read { lanes: None, quarantined: None }, open(), CommitterStats::default());
+        assert_eq!(mute.status, "down");
+    }
+}

@@ -1,0 +1,156 @@
+//! `Idempotency-Key`: the same request sent twice happens once and is answered the same.
+//!
+//! The key's name and the answer ride in the birth and are written by its commit, so there is no moment in which one
+//! exists without the other.
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::body::{Body, digest_of};
+use super::caller::Caller;
+use super::envelope::Reply;
+use super::error::Error;
+use crate::domain::Timestamp;
+use crate::runtime::journal::Claim;
+
+/// The request header.
+pub const HEADER: &str = "idempotency-key";
+/// The header of an answer that was given before.
+pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+/// How long a key is remembered, in milliseconds.
+pub const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+const KEY_CHARS_MAX: usize = 255;
+
+/// A key that came with a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key {
+    /// The name it claims: no two callers and no two routes share one.
+    pub name: String,
+    /// What a repeated request must repeat.
+    pub fingerprint: String,
+}
+
+/// The call that a key came with.
+pub struct Call<'a> {
+    /// Who calls.
+    pub caller: &'a Caller,
+    /// The method.
+    pub method: &'static str,
+    /// The route, as the table of roles writes it.
+    pub route: &'static str,
+    /// The path that was called.
+    pub path: &'a str,
+    /// The body.
+    pub body: &'a Body,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Answer<'a> {
+    status: u16,
+    #[serde(borrow)]
+    message: std::borrow::Cow<'a, str>,
+    #[serde(borrow)]
+    data: Option<&'a RawValue>,
+}
+
+impl Key {
+    /// The key in `headers`, if there is one: a quoted string (as RFC 8941 has it) or bare.
+    ///
+    /// # Errors
+    /// [`Error::BadRequest`] when it is empty, too long, not printable, or came twice.
+    pub fn of(headers: &HeaderMap, call: &Call<'_>) -> Result<Option<Self>, Error> {
+        let mut lines = headers.get_all(HEADER);
+        let Some(line) = lines.next() else {
+            return Ok(None);
+        };
+        if lines.next().is_some() {
+            return Err(Error::BadRequest("the Idempotency-Key header came twice".into()));
+        }
+        let key = line.to_str().ok().and_then(unquoted).filter(|key| (1..=KEY_CHARS_MAX).contains(&key.len()));
+        let key = key.ok_or_else(|| {
+            Error::BadRequest(format!("the Idempotency-Key must have 1 to {KEY_CHARS_MAX} printable ASCII characters"))
+        })?;
+        Ok(Some(Self {
+            name: digest_of(&[call.caller.owner(), call.method, call.route, &key]),
+            fingerprint: digest_of(&[call.path, &call.body.digest]),
+        }))
+    }
+
+    /// The claim that rides in the birth, with the answer it will be given.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when the answer cannot be written as JSON.
+    pub fn claim(&self, answer: &Reply, now: Timestamp) -> Result<Claim, Error> {
+        let (status, message, data) = answer.parts();
+        let answer = Answer { status, message: message.into(), data };
+        Ok(Claim {
+            name: self.name.clone(),
+            fingerprint: self.fingerprint.clone(),
+            answer: serde_json::to_string(&answer).map_err(Error::internal)?,
+            expires: now.plus_ms(KEPT_MS),
+        })
+    }
+
+    /// The answer that was stored with `fingerprint`.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] when it was for another request.
+    pub fn replay(&self, fingerprint: &str, answer: &str) -> Result<Reply, Error> {
+        if self.fingerprint != fingerprint {
+            return Err(Error::KeyReused);
+        }
+        let stored: Answer<'_> = serde_json::from_str(answer).map_err(Error::internal)?;
+        let status = StatusCode::from_u16(stored.status).map_err(Error::internal)?;
+        let reply = Reply::of_parts(status, stored.message.into_owned(), stored.data.map(ToOwned::to_owned));
+        Ok(reply.with(REPLAYED, HeaderValue::from_static("true")))
+    }
+}
+
+/// The key without its quotes; `None` when the quotes do not match up.
+fn unquoted(line: &str) -> Option<String> {
+    let line = line.trim();
+    let Some(rest) = line.strip_prefix('"') else {
+        return (!line.contains('"')).then(|| line.to_owned());
+    };
+    let inner = rest.strip_suffix('"')?;
+    let mut key = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        match letter {
+            '\\' => key.push(letters.next().filter(|escaped| matches!(escaped, '"' | '\\'))?),
+            '"' => return None,
+            letter => key.push(letter),
+        }
+    }
+    Some(key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_key_and_a_bare_one_are_the_same() {
+        assert_eq!(unquoted("abc"), Some("abc".into()));
+        assert_eq!(unquoted(" \"abc\" "), Some("abc".into()));
+        assert_eq!(unquoted(r#""a\"b\\c""#), Some(r#"a"b\c"#.into()));
+        for broken in [r#""abc"#, r#"abc""#, r#"a"b"#, r#""a"b""#, r#""a\x""#, r#"""#] {
+            assert_eq!(unquoted(broken), None, "{broken}");
+        }
+    }
+
+    #[test]
+    fn a_stored_answer_is_given_again_and_only_to_the_same_request() {
+        let key = Key { name: "n".into(), fingerprint: "f".into() };
+        let answer = Reply::ok("Sent \"it\"", &"task_1").unwrap();
+        let claim = key.claim(&answer, Timestamp(5)).unwrap();
+        assert_eq!(claim.expires, Timestamp(5 + KEPT_MS));
+        let again = key.replay(&claim.fingerprint, &claim.answer).unwrap();
+        assert_eq!(again.parts().0, 200);
+        assert_eq!(again.parts().1, "Sent \"it\"");
+        assert_eq!(again.parts().2.map(RawValue::get), Some("\"task_1\""));
+        assert!(matches!(key.replay("other", &claim.answer), Err(Error::KeyReused)));
+    }
+}

@@ -1,0 +1,99 @@
+//! `/metrics`: the figures of `/health` in Prometheus' text format.
+
+use std::fmt::{Display, Write as _};
+
+use actix_web::HttpResponse;
+use actix_web::http::header;
+use actix_web::web::Data;
+
+use super::health::{Health, gather};
+use super::{State, openapi};
+
+/// The figures of `/health` for Prometheus.
+#[utoipa::path(get, path = "/metrics", tag = "health",
+    responses((status = 200, description = "Figures", content_type = "text/plain", body = String), openapi::Operating))]
+pub(super) async fn metrics(state: Data<State>) -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((header::CACHE_CONTROL, "no-store"))
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(text(&gather(&state).await))
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        self.write(format_args!("# HELP mixvideo_{name} {help}\n# TYPE mixvideo_{name} {kind}\n"));
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        let labels: Vec<String> =
+            labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+        let braces = if labels.is_empty() { String::new() } else { format!("{{{}}}", labels.join(",")) };
+        self.write(format_args!("mixvideo_{name}{braces} {value}\n"));
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl Display) {
+        self.family(name, kind, help);
+        self.sample(name, &[], value);
+    }
+
+    fn write(&mut self, text: std::fmt::Arguments<'_>) {
+        self.0.write_fmt(text).expect("a String takes every text");
+    }
+}
+
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+fn text(health: &Health) -> String {
+    let mut page = Page(String::new());
+    page.single("up", "gauge", "1 while the service works.", u8::from(health.status != "down"));
+    page.family("actors", "gauge", "Actors by kind and state.");
+    for (kind, states) in &health.actors {
+        for (status, count) in states {
+            page.sample("actors", &[("kind", kind), ("status", status)], count);
+        }
+    }
+    page.family("messages_waiting", "gauge", "Outstanding messages and activities by lane.");
+    for (lane, figures) in &health.lanes {
+        page.sample("messages_waiting", &[("lane", lane)], figures.waiting);
+    }
+    page.family("mailbox_messages", "gauge", "Messages that the mailboxes hold, by lane.");
+    for (lane, figures) in &health.lanes {
+        page.sample("mailbox_messages", &[("lane", lane)], figures.in_mailboxes);
+    }
+    let oldest = health.oldest_message_age_ms.unwrap_or(0) as f64 / 1e3;
+    page.single("oldest_message_age_seconds", "gauge", "How long the oldest message that is due has waited.", oldest);
+    if let Some(quarantined) = health.quarantined {
+        page.single("quarantined", "gauge", "Messages that were set aside and wait for a person.", quarantined);
+    }
+    page.single("restarts_total", "counter", "Supervisors that were started again.", health.restarts);
+    page.single("partitions_silent", "gauge", "Partitions that do not answer.", health.silent_partitions.len());
+    page.single("activities_running", "gauge", "Activities running.", health.running);
+    page.single("actors_in_memory", "gauge", "Actors in memory.", health.actors_in_memory);
+    page.single("watched", "gauge", "Actors that clients watch.", health.watched);
+    let commits = &health.commits;
+    page.single("commits_total", "counter", "Commits of the journal.", commits.commits);
+    page.single("commit_units_total", "counter", "Decisions in them.", commits.units);
+    page.single("commit_waiting", "gauge", "Decisions that wait to be written.", commits.waiting);
+    page.single("commit_size_max", "gauge", "The largest of the latest commits.", commits.size_max);
+    page.family("commit_seconds", "summary", "How long the latest commits took.");
+    for (quantile, ms) in [("0.5", commits.latency_ms_p50), ("0.99", commits.latency_ms_p99)] {
+        page.sample("commit_seconds", &[("quantile", quantile)], ms / 1e3);
+    }
+    page.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_cannot_break_out() {
+        let mut page = Page(String::new());
+        page.sample("x", &[("a", "b\"c\\d\ne")], 1);
+        assert_eq!(page.0, "mixvideo_x{a=\"b\\\"c\\\\d\\ne\"} 1\n");
+    }
+}

@@ -1,0 +1,110 @@
+//! The API. Handlers read the store and ask the engine through the [`front`] actor; they decide nothing themselves.
+//!
+//! Every route stands in the table of `auth::roles`, is admitted by [`guard`], answers with a [`Reply`] and fails with
+//! an [`Error`]. Reading order: `guard` (what stands before every route), `envelope` and `error` (what every answer
+//! looks like), `body` and `idempotency` (what every request may bring), `wish` (how a request becomes a task), then
+//! one file per controller.
+
+mod body;
+mod caller;
+mod envelope;
+mod error;
+mod files;
+mod front;
+mod guard;
+mod health;
+mod idempotency;
+mod metrics;
+mod openapi;
+mod ops;
+mod pictures;
+mod query;
+mod streams;
+mod tasks;
+mod templates;
+mod view;
+mod wish;
+
+use std::sync::Arc;
+
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, Data, ServiceConfig};
+use uuid::Uuid;
+
+use crate::activity::Storage;
+use crate::activity::signed_url::Secret;
+use crate::auth::api_key::Keys;
+use crate::domain::Timestamp;
+use crate::domain::workflow::Library;
+use crate::runtime::clock::Clock;
+use crate::runtime::engine::Engine;
+use crate::store::Database;
+use crate::store::tasks::Tasks;
+use crate::store::templates::Templates;
+
+pub use body::{PLAIN_MAX, WITH_PICTURES_MAX};
+pub use caller::Caller;
+pub use envelope::{Reply, TraceId};
+pub use error::{CODE_HEADER, Error};
+pub use openapi::document;
+
+/// How long a link to a result works, in milliseconds, unless configured otherwise.
+pub const LINK_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// What the API may touch.
+pub struct State {
+    /// The engine: births, news, and how it is doing.
+    pub engine: Engine,
+    /// The workflows that tasks may follow.
+    pub library: Arc<Library>,
+    /// Customers' pictures and results.
+    pub storage: Storage,
+    /// Who may call.
+    pub keys: Keys,
+    /// Tasks, for reading.
+    pub tasks: Tasks,
+    /// What is offered.
+    pub templates: Templates,
+    /// Lists for operators.
+    pub database: Database,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids: UUIDv7.
+    pub fresh: fn() -> Uuid,
+    /// What signs links to files.
+    pub link_secret: Secret,
+    /// How long a link to a result works, in milliseconds: [`LINK_MS`].
+    pub link_ms: i64,
+    /// Where clients reach the service, such as `https://mixvideo.example`; links begin with it.
+    pub public_url: String,
+    /// What is remembered between two calls for how the service is doing.
+    pub figures: health::Figures,
+    /// Room for streams of events.
+    pub streams: streams::Room,
+}
+
+impl State {
+    /// Now.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}
+
+/// Adds the API to an application of one HTTP worker. `state` is shared by all workers.
+pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
+    move |config| {
+        let door = Data::new(front::Door::new(state.engine.clone()));
+        config.app_data(state).app_data(door).service(
+            web::scope("")
+                .wrap(from_fn(guard::trace))
+                .configure(tasks::routes)
+                .configure(templates::routes)
+                .configure(health::routes)
+                .configure(ops::routes)
+                .configure(files::routes)
+                .configure(openapi::routes)
+                .default_service(web::to(guard::nowhere)),
+        );
+    }
+}

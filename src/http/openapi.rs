@@ -1,0 +1,219 @@
+//! `/openapi.json`: the description of the API, generated from its handlers.
+
+use actix_web::HttpResponse;
+use actix_web::web::ServiceConfig;
+use serde::Serialize;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
+
+use super::error::Fault;
+use super::guard::{get_and_head, resource};
+use super::{files, health, metrics, ops, streams, tasks, templates};
+
+/// A successful answer.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Success<T> {
+    /// The HTTP status.
+    #[schema(example = 200)]
+    code: u16,
+    /// A sentence.
+    message: String,
+    /// What was asked for.
+    data: T,
+    /// When it was answered: RFC 3339, UTC.
+    #[schema(example = "2024-01-01T00:00:00.000Z")]
+    timestamp: String,
+    /// By which the call is found in the logs.
+    trace_id: String,
+}
+
+/// A successful answer that has nothing more to say.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Bare {
+    /// The HTTP status.
+    #[schema(example = 200)]
+    code: u16,
+    /// A sentence.
+    message: String,
+    /// When it was answered: RFC 3339, UTC.
+    timestamp: String,
+    /// By which the call is found in the logs.
+    trace_id: String,
+}
+
+/// Why a call failed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// The HTTP status.
+    #[schema(example = 400)]
+    code: u16,
+    /// A sentence.
+    message: String,
+    /// Which fields are invalid.
+    errors: Option<Vec<Fault>>,
+    /// When it was answered: RFC 3339, UTC.
+    timestamp: String,
+    /// By which the call is found in the logs.
+    trace_id: String,
+}
+
+macro_rules! failures {
+    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $status:literal $text:literal),* $(,)? }) => {
+        $(#[$doc])*
+        #[derive(IntoResponses)]
+        #[expect(dead_code, reason = "it documents how calls fail")]
+        pub enum $name {
+            $($(#[$variant_doc])* #[doc = $text] #[response(status = $status, description = $text)] $variant(Failure),)*
+        }
+    };
+}
+
+failures!(
+    /// How calls fail that only read.
+    Reading {
+        Invalid 400 "A parameter is invalid",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        NotFound 404 "There is no such thing, or it belongs to another",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+failures!(
+    /// How calls fail that are for operators.
+    Operating {
+        Invalid 400 "A parameter is invalid",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        Forbidden 403 "This route is for operators",
+        NotFound 404 "There is no such thing",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+failures!(
+    /// How calls fail that make something.
+    Creating {
+        Invalid 400 "Fields are invalid, or the body is no JSON object",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        NotFound 404 "There is no such thing, or it belongs to another",
+        Conflict 409 "What is there already does not allow it",
+        TooLarge 413 "The body is too large",
+        KeyReused 422 "The Idempotency-Key was used for another request",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+/// The header of a request that must happen once.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "it documents what `idempotency::Key` reads")]
+pub struct IdempotencyHeader {
+    /// The same key and request again are answered as the first time, for 24 hours.
+    #[param(rename = "Idempotency-Key", max_length = 255)]
+    idempotency_key: Option<String>,
+}
+
+/// Which part of a list.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "it documents what `query::Query` reads")]
+pub struct Paging {
+    /// Entries of a page.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u64>,
+    /// `nextCursor` of the page before.
+    cursor: Option<String>,
+}
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Mixvideo", description = "Runs media templates: a photo in, a video out."),
+    paths(
+        tasks::create, tasks::create_named, tasks::read, tasks::cancel, streams::events,
+        templates::list, templates::get, templates::execute, templates::progress, templates::init, templates::health,
+        files::read, health::health, health::live, health::ready, metrics::metrics, described,
+        ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
+    ),
+    modifiers(&Bearer),
+    security(("bearer" = []))
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("A key made with `mixvideo keys create`, such as mv_..."))
+            .build();
+        api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The description of the API, OpenAPI 3.1, as JSON.
+#[must_use]
+pub fn document() -> String {
+    Api::openapi().to_pretty_json().expect("a description has text keys only")
+}
+
+/// Adds the route.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/openapi.json", |at| at.route(get_and_head().to(described))));
+}
+
+/// This description.
+#[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
+pub(super) async fn described() -> HttpResponse {
+    HttpResponse::Ok().content_type("application/json").body(document())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde_json::Value;
+
+    use super::*;
+    use crate::auth::roles::{Access, ROUTES};
+
+    fn description() -> Value {
+        serde_json::from_str(&document()).unwrap()
+    }
+
+    #[test]
+    fn every_route_is_described_and_nothing_else() {
+        let api = description();
+        assert!(api["openapi"].as_str().unwrap().starts_with("3.1"));
+        let described: BTreeSet<String> = api["paths"]
+            .as_object()
+            .unwrap()
+            .iter()
+            .flat_map(|(path, item)| item.as_object().unwrap().keys().map(move |method| format!("{method} {path}")))
+            .collect();
+        let known: BTreeSet<String> = ROUTES
+            .iter()
+            .map(|route| format!("{} {}", route.method.names()[0].to_lowercase(), route.path.replace(":.*", "")))
+            .collect();
+        assert_eq!(described, known);
+    }
+
+    #[test]
+    fn a_route_asks_for_a_key_exactly_when_the_table_does() {
+        let api = description();
+        for route in ROUTES {
+            let path = route.path.replace(":.*", "");
+            let operation = &api["paths"][&path][route.method.names()[0].to_lowercase()];
+            let open = operation["security"] == serde_json::json!([{}]);
+            assert_eq!(open, route.access == Access::Open, "{path}");
+            let codes = operation["responses"].as_object().unwrap();
+            assert_eq!(codes.contains_key("401"), route.access != Access::Open, "{path}");
+        }
+    }
+}

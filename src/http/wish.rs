@@ -1,0 +1,151 @@
+//! How a request becomes a task: everything is checked, then the task is born, then the caller is answered.
+
+use std::sync::Arc;
+
+use actix_web::web::Data;
+use serde_json::{Map, Value};
+
+use super::State;
+use super::caller::Caller;
+use super::envelope::Reply;
+use super::error::{Error, Fault};
+use super::front::{Door, Refused};
+use super::idempotency::Key;
+use super::pictures;
+use crate::domain::ids::TaskId;
+use crate::domain::task::{self, Create, Request, TaskType};
+use crate::domain::workflow::Definition;
+use crate::runtime::engine::{Birth, Born, NotBorn};
+use crate::runtime::journal::MessageId;
+use crate::store::templates::Template;
+
+/// What a task may bring into the journal, in bytes of JSON; pictures are kept elsewhere.
+pub const PARAMETERS_BYTES_MAX: usize = 32 * 1024;
+
+/// A task that somebody asks for.
+pub struct Wish {
+    /// Its id.
+    pub id: TaskId,
+    /// The caller chose the id: the same wish again is the same task.
+    pub id_chosen: bool,
+    /// What it is to make; `None` takes what the template makes.
+    pub task_type: Option<TaskType>,
+    /// The template.
+    pub template_code: String,
+    /// The customer.
+    pub user_id: Option<String>,
+    /// What the customer says to the template's settings.
+    pub parameters: Map<String, Value>,
+    /// What stands before a parameter's name when a fault of it is shown.
+    pub field_prefix: &'static str,
+    /// The digest of the request's body.
+    pub digest: String,
+}
+
+/// Who brings a wish, and where to.
+pub struct Desk {
+    /// What the API may touch.
+    pub state: Data<State>,
+    /// The way into the engine.
+    pub door: Data<Door>,
+    /// Who asks.
+    pub caller: Caller,
+}
+
+impl Desk {
+    /// Makes the task and answers `answer`. A request that came before, by its Idempotency-Key or by the id that its
+    /// caller chose, is answered as it was then.
+    ///
+    /// # Errors
+    /// What is wrong with the request, or why the engine does not take it.
+    pub async fn submit(&self, wish: Wish, key: Option<Key>, answer: Reply) -> Result<Reply, Error> {
+        if let Some(key) = &key {
+            let journal = self.state.engine.journal();
+            if let Some((claim, _)) = journal.claim(&key.name).await? {
+                return key.replay(&claim.fingerprint, &claim.answer);
+            }
+        }
+        let message = self.message_of(&wish);
+        let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
+        let create = match self.checked(wish).await {
+            Ok(create) => create,
+            // What was accepted once stays accepted, even when the template is gone by now.
+            Err(_) if chosen && self.was_born_by(&address, &message).await? => return Ok(answer),
+            Err(error) => return Err(error),
+        };
+        let body = serde_json::to_string(&task::Message::Create(Box::new(create))).map_err(Error::internal)?;
+        let claim = key.as_ref().map(|key| key.claim(&answer, self.state.now())).transpose()?;
+        match (self.door.bear(Birth { actor: address, message, body, claim }).await, key) {
+            (Ok(Born::Now | Born::Before), _) => Ok(answer),
+            (Err(Refused::NotBorn(NotBorn::Claimed { fingerprint, answer, .. })), Some(key)) => {
+                key.replay(&fingerprint, &answer)
+            }
+            (Err(refused), _) => Err(refused.into()),
+        }
+    }
+
+    /// The id of the birth: the same caller's same body has the same, so that it is recognised.
+    fn message_of(&self, wish: &Wish) -> MessageId {
+        let digest = super::body::digest_of(&[self.caller.owner(), &wish.digest]);
+        MessageId::from(&*format!("create:{digest}"))
+    }
+
+    async fn was_born_by(&self, address: &crate::domain::Address, message: &MessageId) -> Result<bool, Error> {
+        let first = self.state.engine.journal().history(address, 0, 1).await?;
+        Ok(first.first().is_some_and(|past| past.entry.message == *message))
+    }
+
+    /// The task's birth, everything in it checked; its pictures are kept.
+    async fn checked(&self, wish: Wish) -> Result<Create, Error> {
+        let state = &self.state;
+        let template = state.templates.by_code(&wish.template_code, state.now()).await?;
+        let template =
+            template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
+        let (task_type, definition) = runnable(state, &template, wish.task_type)?;
+        let mut parameters = template.settings.clone();
+        parameters.extend(wish.parameters);
+        let field_of = |name: &str| format!("{}{name}", wish.field_prefix);
+        let faults: Vec<Fault> = definition
+            .check_parameters(&parameters)
+            .into_iter()
+            .map(|fault| Fault::new(field_of(&fault.field), fault.reason))
+            .collect();
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
+        }
+        pictures::keep(state, &definition, &mut parameters, field_of).await?;
+        let size = serde_json::to_string(&parameters).map_err(Error::internal)?.len();
+        if size > PARAMETERS_BYTES_MAX {
+            return Err(Error::TooLarge(format!(
+                "the parameters have {size} bytes; without pictures at most {PARAMETERS_BYTES_MAX} are taken"
+            )));
+        }
+        let request = Request {
+            task_type,
+            template_code: template.code.clone(),
+            user_id: wish.user_id,
+            owner: self.caller.owner().to_owned(),
+            parameters,
+        };
+        Ok(Create { id: wish.id, request, workflow: definition.pinned() })
+    }
+}
+
+/// What a template makes and the workflow it follows, when it can be run here.
+fn runnable(state: &State, template: &Template, asked: Option<TaskType>) -> Result<(TaskType, Arc<Definition>), Error> {
+    if !template.is_active {
+        return Err(Error::BadRequest(format!("the template `{}` is not active", template.code)));
+    }
+    let makes = template.template_type.task_type();
+    if asked.is_some_and(|asked| asked != makes) {
+        let makes: &str = makes.into();
+        return Err(Error::field("type", format!("must be {makes} for the template `{}`", template.code)));
+    }
+    let definition = state.library.current(&template.workflow).ok_or_else(|| {
+        Error::BadRequest(format!(
+            "the template `{}` cannot run here: its workflow `{}` is not loaded",
+            template.code, template.workflow
+        ))
+    })?;
+    Ok((makes, definition.clone()))
+}

@@ -1,0 +1,169 @@
+//! Tasks as they are read by polls, waits and streams.
+//!
+//! Reads that come at the same time become one statement. Finished tasks are remembered for a few seconds: nothing
+//! about them changes silently.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use mixvideo_entities::dead;
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
+use tokio::sync::{mpsc, oneshot};
+
+use super::Database;
+use super::cache::Cache;
+use crate::domain::ids::TaskId;
+use crate::domain::{Address, Timestamp, task};
+use crate::runtime::journal::{self, Journal, Stored};
+
+/// Reads that wait for their turn; one more is refused.
+const WAITING_MAX: usize = 8_192;
+/// Tasks read by one statement.
+const BATCH_MAX: usize = 256;
+/// Finished tasks remembered.
+const FINISHED_MAX: usize = 4_096;
+/// For how long.
+const FINISHED_MS: i64 = 5_000;
+
+/// A task could not be read.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum Error {
+    /// Too many reads wait.
+    #[error("more than {WAITING_MAX} reads of tasks wait for the database")]
+    Busy,
+    /// The database failed or was too slow.
+    #[error("tasks could not be read")]
+    Read(#[source] Arc<journal::Error>),
+    /// Nor could what was set aside.
+    #[error("what was set aside of the tasks could not be read")]
+    Attention(#[source] Arc<super::Error>),
+    /// The state is no task's, or a newer release's.
+    #[error("the state of task {id} cannot be read: {reason}")]
+    Unreadable {
+        /// Which task.
+        id: TaskId,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+/// A task as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// How many decisions led to it.
+    pub version: u64,
+    /// What it knows.
+    pub state: task::State,
+    /// Something of it was set aside and waits for a person.
+    pub attention: bool,
+}
+
+#[derive(Clone)]
+struct Found {
+    stored: Stored,
+    attention: bool,
+}
+
+struct Ask {
+    id: TaskId,
+    reply: oneshot::Sender<Result<Option<Found>, Error>>,
+}
+
+/// The tasks. Clones share the reader.
+#[derive(Clone)]
+pub struct Tasks {
+    asks: mpsc::Sender<Ask>,
+    finished: Arc<Cache<TaskId, Arc<Known>>>,
+}
+
+impl Tasks {
+    /// Starts the reader on the current tokio runtime; it ends with the last clone.
+    #[must_use]
+    pub fn start(journal: Journal, database: Database) -> Self {
+        let (asks, waiting) = mpsc::channel(WAITING_MAX);
+        tokio::spawn(read_together(journal, database, waiting));
+        Self { asks, finished: Arc::new(Cache::new(FINISHED_MAX, FINISHED_MS)) }
+    }
+
+    /// A task, or `None` when there is none of that id. What is not finished is as fresh as the database.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn read(&self, id: &TaskId, now: Timestamp) -> Result<Option<Arc<Known>>, Error> {
+        if let Some(known) = self.finished.get(id, now) {
+            return Ok(Some(known));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.asks.try_send(Ask { id: id.clone(), reply }).map_err(|_| Error::Busy)?;
+        let Some(found) = answer.await.unwrap_or(Err(Error::Busy))? else {
+            return Ok(None);
+        };
+        let known = Arc::new(known(id, &found)?);
+        if known.state.status.is_final() && !known.attention {
+            self.finished.put(id.clone(), known.clone(), now);
+        }
+        Ok(Some(known))
+    }
+}
+
+fn known(id: &TaskId, found: &Found) -> Result<Known, Error> {
+    let unreadable = |reason: String| Error::Unreadable { id: id.clone(), reason };
+    let schema = <task::TaskMachine as crate::domain::Machine>::SCHEMA;
+    if found.stored.schema > schema {
+        return Err(unreadable(format!("it has schema {}, this release knows {schema}", found.stored.schema)));
+    }
+    let state = serde_json::from_str(&found.stored.state).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Known { version: found.stored.version, state, attention: found.attention })
+}
+
+/// Takes all reads that have gathered, and reads them with one statement.
+async fn read_together(journal: Journal, database: Database, mut waiting: mpsc::Receiver<Ask>) {
+    let mut batch = Vec::with_capacity(BATCH_MAX);
+    while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
+        let ids: HashSet<TaskId> = batch.iter().map(|ask| ask.id.clone()).collect();
+        let found = read_batch(&journal, &database, ids).await;
+        for ask in batch.drain(..) {
+            let answer = match &found {
+                Ok(found) => Ok(found.get(&task::address(&ask.id)).cloned()),
+                Err(error) => Err(error.clone()),
+            };
+            // Whoever asked may have gone.
+            let _ = ask.reply.send(answer);
+        }
+    }
+}
+
+async fn read_batch(
+    journal: &Journal,
+    database: &Database,
+    ids: HashSet<TaskId>,
+) -> Result<HashMap<Address, Found>, Error> {
+    let addresses: Vec<Address> = ids.iter().map(task::address).collect();
+    let stored = journal.load(&addresses).await.map_err(|error| Error::Read(Arc::new(error)))?;
+    let under_way: Vec<&Address> = stored.iter().filter(|(_, row)| !is_final(&row.status)).map(|(id, _)| id).collect();
+    let set_aside = match under_way.is_empty() {
+        true => HashSet::new(),
+        false => with_dead(database, &under_way).await.map_err(|error| Error::Attention(Arc::new(error)))?,
+    };
+    let found = stored.into_iter().map(|(address, stored)| {
+        let attention = set_aside.contains(address.as_str());
+        (address, Found { stored, attention })
+    });
+    Ok(found.collect())
+}
+
+fn is_final(status: &str) -> bool {
+    use strum::IntoEnumIterator;
+    task::Status::iter().any(|known| known.is_final() && <&str>::from(known) == status)
+}
+
+/// Which of these actors have something that was set aside.
+async fn with_dead(database: &Database, actors: &[&Address]) -> Result<HashSet<String>, super::Error> {
+    let find = dead::Entity::find()
+        .select_only()
+        .column(dead::Column::Target)
+        .filter(dead::Column::Target.is_in(actors.iter().map(|actor| actor.as_str())))
+        .into_tuple::<String>();
+    let rows = database.read("look up what was set aside", async |db| find.all(db).await).await?;
+    Ok(rows.into_iter().collect())
+}

@@ -1,0 +1,326 @@
+//! A whole server on a free port, with activities that do what a test tells them.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use actix_web::web::Data;
+use actix_web::{App, HttpServer};
+use async_trait::async_trait;
+use mixvideo::activity::Storage;
+use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
+use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
+use mixvideo::domain::{Failure, Timestamp};
+use mixvideo::http::{LINK_MS, State, configure};
+use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
+use mixvideo::runtime::clock::{Clock as _, SystemClock};
+use mixvideo::runtime::engine::{Engine, Parts};
+use mixvideo::runtime::journal::committer::Committer;
+use mixvideo::runtime::journal::{Journal, Options};
+use mixvideo::runtime::mailbox::Memory;
+use mixvideo::runtime::partition::Limits;
+use mixvideo::store::tasks::Tasks;
+use mixvideo::store::templates::{Template, TemplateType, Templates};
+use mixvideo::store::{Database, tables};
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use sea_orm::DatabaseConnection;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+const PARTITIONS: u32 = 4;
+const LIMIT: Duration = Duration::from_secs(20);
+/// What every result holds.
+pub const FILM: &[u8] = b"0123456789";
+/// A PNG of one pixel.
+pub const PICTURE: &str = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGNgYGBgAAAABQABh6FO1AAAAABJRU5ErkJggg==";
+
+/// What the activities of a task do; tasks that are not mentioned do their work at once.
+#[derive(Clone)]
+enum Play {
+    /// They tell this progress and wait.
+    Hold(f32, Arc<Semaphore>),
+    /// They fail for good.
+    Fail,
+}
+
+#[derive(Clone)]
+struct Script {
+    plays: Arc<Mutex<HashMap<String, Play>>>,
+    storage: Storage,
+}
+
+#[async_trait]
+impl Activities for Script {
+    async fn run(&self, work: &Work, progress: &Progress, cancel: &CancellationToken) -> Result<Value, Failure> {
+        let call: StepCall = serde_json::from_str(&work.input).unwrap();
+        let play = self.plays.lock().unwrap().get(&call.task).cloned();
+        match play {
+            None => {}
+            Some(Play::Fail) => return Err(Failure::fatal("picture_damaged", "the picture is damaged")),
+            Some(Play::Hold(fraction, held)) => {
+                progress(fraction);
+                tokio::select! {
+                    permit = held.acquire() => permit.unwrap().forget(),
+                    () = cancel.cancelled() => return Err(Failure::passing("stopped", "it was stopped")),
+                }
+            }
+        }
+        let result = match call.activity {
+            Activity::Noop => Value::Null,
+            Activity::Picture | Activity::Render | Activity::Image => json!({ "file": "work/x" }),
+            Activity::Store => {
+                let kind = call.with["kind"].as_str().unwrap().to_owned();
+                let ending = if kind == "video" { "mp4" } else { "jpg" };
+                let file = format!("results/{}/{kind}.{ending}", call.task);
+                self.storage.put(&file, FILM).await.unwrap();
+                json!({ "kind": kind, "file": file, "type": "x", "bytes": FILM.len() })
+            }
+        };
+        Ok(result)
+    }
+}
+
+/// A running server.
+pub struct Server {
+    pub base: String,
+    pub engine: Engine,
+    pub operator: String,
+    pub client: String,
+    pub other: String,
+    pub templates: Templates,
+    pub database: DatabaseConnection,
+    http: Client,
+    script: Script,
+    _directory: tempfile::TempDir,
+}
+
+/// Runs a test against a server of its own.
+pub fn served<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>) -> F) {
+    actix::System::new().block_on(async {
+        let (server, handle) = start().await;
+        let server = Arc::new(server);
+        test(server.clone()).await;
+        handle.stop(false).await;
+        server.release();
+        assert!(server.engine.drain(Duration::from_secs(10)).await, "the engine did not drain in time");
+    });
+}
+
+pub fn library() -> Arc<Library> {
+    Arc::new(Library::new(BUNDLED.map(|(file, source)| Definition::parse(file, source).unwrap())).unwrap())
+}
+
+async fn start() -> (Server, actix_web::dev::ServerHandle) {
+    let directory = tempfile::tempdir().unwrap();
+    let url = format!("sqlite://{}", directory.path().join("mixvideo.db").display());
+    let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
+    let library = library();
+    let journal = Journal::open(&Options::new(&url), tables::ALL, PARTITIONS).await.unwrap();
+    let script = Script { plays: Arc::default(), storage: storage.clone() };
+    let clock = Arc::new(SystemClock);
+    let engine = Engine::start(Parts {
+        kinds: tables::kinds(&library),
+        committer: Committer::spawn(&journal).unwrap(),
+        journal: journal.clone(),
+        mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
+        activities: Arc::new(script.clone()),
+        lanes: ["local", "media"].map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 }).to_vec(),
+        clock: clock.clone(),
+        inflight: None,
+        limits: Limits::default(),
+        partitions: PARTITIONS,
+    })
+    .await
+    .unwrap();
+    let database = Database::open(&url).await.unwrap();
+    let templates = Templates::new(database.clone());
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let state = Data::new(State {
+        engine: engine.clone(),
+        library,
+        storage,
+        keys: Keys::new(database.clone()),
+        tasks: Tasks::start(journal, database.clone()),
+        templates: templates.clone(),
+        database,
+        clock,
+        fresh: uuid::Uuid::now_v7,
+        link_secret: [7; 32],
+        link_ms: LINK_MS,
+        public_url: format!("{base}/"),
+        figures: Default::default(),
+        streams: Default::default(),
+    });
+    let running = HttpServer::new(move || App::new().configure(configure(state.clone())))
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .unwrap()
+        .run();
+    let handle = running.handle();
+    actix::spawn(running);
+    let database = sea_orm::Database::connect(&url).await.unwrap();
+    let mut server = Server {
+        base,
+        engine,
+        operator: String::new(),
+        client: String::new(),
+        other: String::new(),
+        templates,
+        database,
+        http: Client::new(),
+        script,
+        _directory: directory,
+    };
+    server.operator = server.key(Role::Operator, None, None).await.1;
+    server.client = server.key(Role::Client, Some("shop"), None).await.1;
+    server.other = server.key(Role::Client, Some("other"), None).await.1;
+    for (code, template_type, workflow, is_active) in [
+        ("film", TemplateType::Video, "video-generation-workflow", true),
+        ("still", TemplateType::Image, "image-generation-workflow", true),
+        ("noop", TemplateType::Video, "noop", true),
+        ("asleep", TemplateType::Video, "noop", false),
+        ("lost", TemplateType::Video, "gone-workflow", true),
+    ] {
+        server.template(code, template_type, workflow, is_active).await;
+    }
+    (server, handle)
+}
+
+pub fn now() -> Timestamp {
+    SystemClock.now()
+}
+
+/// An answer.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: StatusCode,
+    pub headers: reqwest::header::HeaderMap,
+    pub body: Value,
+}
+
+impl Answer {
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn message(&self) -> &str {
+        self.body["message"].as_str().unwrap()
+    }
+
+    /// Its data, when it is a success.
+    pub fn data(&self) -> &Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        &self.body["data"]
+    }
+
+    /// `field reason` of every fault.
+    pub fn faults(&self) -> Vec<String> {
+        assert_eq!(self.status, 400, "{}", self.body);
+        let faults = self.body["errors"].as_array().unwrap_or_else(|| panic!("no faults: {}", self.body));
+        faults.iter().map(|f| format!("{} {}", f["field"].as_str().unwrap(), f["reason"].as_str().unwrap())).collect()
+    }
+}
+
+impl Server {
+    pub async fn key(&self, role: Role, client: Option<&str>, expires_at: Option<Timestamp>) -> (String, String) {
+        let new = NewKey { role, client_id: client.map(str::to_owned), name: "test".into(), expires_at };
+        let (id, key) = api_key::create(&self.database, new, now()).await.unwrap();
+        (id, key.expose_secret().to_owned())
+    }
+
+    async fn template(&self, code: &str, template_type: TemplateType, workflow: &str, is_active: bool) {
+        let template = Template {
+            code: code.into(),
+            name: "AI Video Generator".into(),
+            description: "Generate videos from images using AI".into(),
+            credit_cost: 10,
+            version: "1.0.0".into(),
+            template_type,
+            workflow: workflow.into(),
+            is_active,
+            tags: vec!["ai".into()],
+            settings: serde_json::Map::new(),
+            stripe_product_id: None,
+            stripe_price_id: None,
+            created_at: now(),
+        };
+        assert!(self.templates.insert(&template).await.unwrap());
+    }
+
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base)).bearer_auth(&self.client)
+    }
+
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.base))
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        send(self.request(Method::GET, path)).await
+    }
+
+    pub async fn post(&self, path: &str, body: Value) -> Answer {
+        send(self.request(Method::POST, path).json(&body)).await
+    }
+
+    pub async fn get_as(&self, key: &str, path: &str) -> Answer {
+        send(self.bare(Method::GET, path).bearer_auth(key)).await
+    }
+
+    pub async fn post_as(&self, key: &str, path: &str, body: Value) -> Answer {
+        send(self.bare(Method::POST, path).bearer_auth(key).json(&body)).await
+    }
+
+    /// Lets the activities of a task wait, each for one permit of what is answered.
+    pub fn hold(&self, task: &str, fraction: f32) -> Arc<Semaphore> {
+        let held = Arc::new(Semaphore::new(0));
+        self.script.plays.lock().unwrap().insert(task.into(), Play::Hold(fraction, held.clone()));
+        held
+    }
+
+    /// Lets everything go on that a test held.
+    fn release(&self) {
+        for play in self.script.plays.lock().unwrap().values() {
+            if let Play::Hold(_, held) = play {
+                held.add_permits(100);
+            }
+        }
+    }
+
+    pub fn fail(&self, task: &str) {
+        self.script.plays.lock().unwrap().insert(task.into(), Play::Fail);
+    }
+
+    /// Makes a task under an id and waits until `status`.
+    pub async fn make(&self, id: &str, template: &str, status: &str) -> Value {
+        let kind = if template == "still" { "image_generation" } else { "video_generation" };
+        let body = json!({ "type": kind, "templateCode": template, "parameters": { "imageUrl": PICTURE } });
+        self.post(&format!("/task/{id}"), body).await.data();
+        self.until(&format!("/task/{id}"), |data| data["status"] == status).await
+    }
+
+    /// Reads until what is read is as wanted.
+    pub async fn until(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+        let begun = Instant::now();
+        loop {
+            let answer = self.get_as(&self.operator, path).await;
+            if wanted(&answer.body["data"]) {
+                return answer.body["data"].clone();
+            }
+            assert!(begun.elapsed() < LIMIT, "{path} never became what it should: {}", answer.body);
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+pub async fn send(request: RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status(), response.headers().clone());
+    let text = response.text().await.unwrap();
+    let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+    Answer { status, headers, body }
+}
