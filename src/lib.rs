@@ -1,8 +1,16 @@
 //! Mixvideo sells and runs media templates: a photo in, a video out.
+//!
+//! In reading order: `domain` decides, `runtime` carries out and survives, `activity` does the work of a step, `store`
+//! queries, `auth` and `http` are the front, `app` puts everything together.
+
+pub mod domain;
+pub mod runtime;
 
 pub mod activity;
-pub mod auth;
-pub mod domain;
-pub mod http;
-pub mod runtime;
 pub mod store;
+
+pub mod auth;
+pub mod http;
+
+pub mod app;
+pub mod config;

@@ -12,6 +12,7 @@ pub mod media;
 mod noop;
 mod picture;
 mod render;
+mod runner;
 mod settings;
 pub mod signed_url;
 pub mod storage;

@@ -6,6 +6,8 @@ pub mod actors;
 pub mod api_keys;
 pub mod cache;
 mod database;
+pub mod definitions;
+pub mod settings;
 pub mod tables;
 pub mod tasks;
 pub mod templates;

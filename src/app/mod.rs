@@ -1,0 +1,290 @@
+//! The whole service, put together: the only place that knows every concrete type.
+//!
+//! Start: lock, database, definitions, engine, HTTP. End: no new connections, the engine finishes what is in hand within
+//! its limit, the rest goes on at the next start.
+
+pub mod definitions;
+mod lock;
+mod retention;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use actix_web::{App as Application, HttpServer};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use crate::activity::{self, Activities, Storage, WorkerPool};
+use crate::auth::api_key::Keys;
+use crate::config::{Backend, Config};
+use crate::domain::workflow::Activity;
+use crate::http;
+use crate::runtime::activity::LaneOptions;
+use crate::runtime::clock::{Clock, SystemClock};
+use crate::runtime::engine::{self, Engine, Parts};
+use crate::runtime::journal::committer::Committer;
+use crate::runtime::journal::{self, Journal};
+use crate::runtime::mailbox::{Mailbox, Memory};
+use crate::runtime::partition::Limits;
+use crate::runtime::retry::Policy;
+use crate::store::tasks::Tasks;
+use crate::store::templates::Templates;
+use crate::store::{self, Database, settings, tables};
+
+/// Waiting activities of the lane `media` that each partition takes in hand beside those that run.
+const MEDIA_AHEAD: usize = 4;
+/// The setting that holds the secret that links are signed with.
+const LINK_SECRET: &str = "link_secret";
+/// Connections of one HTTP worker; one more waits.
+const CONNECTIONS_MAX: usize = 25_000;
+/// How long a kept connection may be silent.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+
+/// The service could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another server has the database.
+    #[error(transparent)]
+    Lock(#[from] lock::Error),
+    /// The journal could not be opened.
+    #[error("the journal of {url} could not be opened")]
+    Journal {
+        /// The database without its password.
+        url: String,
+        /// Why.
+        #[source]
+        source: journal::Error,
+    },
+    /// The product's tables could not be used.
+    #[error("the database could not be used")]
+    Store(#[from] store::Error),
+    /// A workflow definition is wrong.
+    #[error("the workflow definitions could not be loaded")]
+    Definitions(#[from] definitions::Error),
+    /// The storage for files could not be opened.
+    #[error("the storage {url} could not be opened")]
+    Storage {
+        /// Its address.
+        url: String,
+        /// Why.
+        #[source]
+        source: activity::storage::Error,
+    },
+    /// Something of the machine could not be used.
+    #[error("{what} could not be used")]
+    Machine {
+        /// What.
+        what: String,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The engine could not start.
+    #[error("the engine could not start")]
+    Engine(#[from] engine::Error),
+    /// The secret for links is damaged.
+    #[error(
+        "the setting `{LINK_SECRET}` in the database is damaged: remove it, and links given out so far stop working"
+    )]
+    LinkSecret,
+}
+
+fn machine(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
+    let what = what.into();
+    move |source| Error::Machine { what, source }
+}
+
+/// A running service.
+pub struct App {
+    base_url: String,
+    engine: Engine,
+    server: ServerHandle,
+    drain: Duration,
+    stop: CancellationToken,
+    _lock: Option<lock::Lock>,
+}
+
+impl App {
+    /// Starts the service and listens.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left running.
+    pub async fn start(config: Config) -> Result<Self, Error> {
+        let lock = config.database.sqlite_file().map(lock::Lock::take).transpose()?;
+        let clock = SystemClock;
+        let journal = open_journal(&config).await?;
+        let database = Database::open(config.database.address()).await?;
+        let library = definitions::library(&config.workflows.directory, &database, clock.now()).await?;
+        let storage = Storage::open(&config.storage.url)
+            .map_err(|source| Error::Storage { url: config.storage.url.clone(), source })?;
+        let activities = open_activities(&config, storage.clone())?;
+        let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
+        let engine = Engine::start(Parts {
+            kinds: tables::kinds(&library),
+            journal: journal.clone(),
+            committer,
+            mailbox: mailbox(&config, clock),
+            activities: Arc::new(activities),
+            lanes: lanes(&config),
+            clock: Arc::new(clock),
+            inflight: Some(parent_made(&config.engine.inflight_file)?),
+            limits: limits(&config),
+            partitions: config.engine.partitions,
+        })
+        .await?;
+        let listener = std::net::TcpListener::bind(config.server.bind)
+            .map_err(machine(format!("the address {}", config.server.bind)))?;
+        let bound = listener.local_addr().map_err(machine("the address listened on"))?;
+        let state = Data::new(http::State {
+            engine: engine.clone(),
+            library,
+            storage,
+            keys: Keys::new(database.clone()),
+            tasks: Tasks::start(journal, database.clone()),
+            templates: Templates::new(database.clone()),
+            link_secret: link_secret(&database).await?,
+            database,
+            clock: Arc::new(clock),
+            fresh: Uuid::now_v7,
+            link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
+            public_url: config.server.public_url(bound),
+            figures: Default::default(),
+            streams: Default::default(),
+        });
+        let server = listen(&config, state, listener)?;
+        let stop = CancellationToken::new();
+        actix::spawn(retention::run(engine.clone(), clock, config.journal.retention_days, stop.clone()));
+        let drain = Duration::from_secs(config.server.drain_seconds);
+        tracing::info!(address = %bound, database = config.database.shown(), "serving");
+        Ok(Self { base_url: local_url(bound), engine, server, drain, stop, _lock: lock })
+    }
+
+    /// Where this machine reaches the service.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        &self.base_url
+    }
+
+    /// The engine.
+    #[must_use]
+    pub const fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Serves until SIGTERM or SIGINT, then drains.
+    ///
+    /// # Errors
+    /// When the signals cannot be waited for.
+    pub async fn wait_for_signal_and_drain(self) -> Result<(), Error> {
+        let mut terminate = signal(SignalKind::terminate()).map_err(machine("SIGTERM"))?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("SIGINT"))?;
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        self.drain().await;
+        Ok(())
+    }
+
+    /// Ends the service within its limit; nothing accepted is lost.
+    pub async fn drain(self) {
+        tracing::info!(limit_s = self.drain.as_secs(), "draining");
+        self.stop.cancel();
+        // Calls that wait for an outcome need the engine to answer them, so both end side by side.
+        let (in_time, ()) = tokio::join!(self.engine.drain(self.drain), self.server.stop(true));
+        tracing::info!(in_time, "ended");
+    }
+}
+
+fn local_url(bound: SocketAddr) -> String {
+    let ip = if bound.ip().is_unspecified() { std::net::Ipv4Addr::LOCALHOST.into() } else { bound.ip() };
+    format!("http://{}", SocketAddr::new(ip, bound.port()))
+}
+
+async fn open_journal(config: &Config) -> Result<Journal, Error> {
+    let mut options = journal::Options::new(config.database.address());
+    options.attempt_limit = Duration::from_secs(config.database.attempt_seconds);
+    options.patience = Policy { give_up_after_ms: config.database.patience_seconds * 1_000, ..options.patience };
+    let failed = |source| Error::Journal { url: config.database.shown(), source };
+    Journal::open(&options, tables::ALL, config.engine.partitions).await.map_err(failed)
+}
+
+fn open_activities(config: &Config, storage: Storage) -> Result<Activities, Error> {
+    let mega = 1_048_576;
+    let limits = activity::worker::Limits {
+        memory_bytes: config.worker.memory_mb * mega,
+        cpu_s: config.worker.cpu_seconds,
+        file_bytes: config.worker.file_mb * mega,
+        ..activity::worker::Limits::default()
+    };
+    let executable = std::env::current_exe().map_err(machine("the path of this program"))?;
+    let workers = WorkerPool::new(executable, limits, config.lanes.media());
+    let scratch = &config.worker.scratch;
+    Activities::open(storage, workers, scratch)
+        .map_err(machine(format!("the directory {} of the workers", scratch.display())))
+}
+
+fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
+    match config.mailbox.backend {
+        Backend::Memory => Arc::new(Memory::new(config.engine.partitions, Arc::new(clock))),
+    }
+}
+
+fn lanes(config: &Config) -> Vec<LaneOptions> {
+    let (media, local) = (config.lanes.media(), config.lanes.local);
+    vec![
+        LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
+        LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
+    ]
+}
+
+fn limits(config: &Config) -> Limits {
+    Limits {
+        cached: config.engine.cached_actors,
+        tries: config.engine.tries,
+        deaths: config.engine.deaths,
+        sweep_ms: i64::try_from(config.engine.sweep_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
+        ..Limits::default()
+    }
+}
+
+fn parent_made(path: &Path) -> Result<PathBuf, Error> {
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent).map_err(machine(format!("the directory {}", parent.display())))?;
+    }
+    Ok(path.to_owned())
+}
+
+/// The secret that links are signed with: drawn at the first start, the same on every node of the database.
+async fn link_secret(database: &Database) -> Result<[u8; 32], Error> {
+    let drawn: [u8; 32] = rand::random();
+    let kept = settings::decide(database, LINK_SECRET, &STANDARD_NO_PAD.encode(drawn)).await?;
+    let secret = STANDARD_NO_PAD.decode(kept).map_err(|_| Error::LinkSecret)?;
+    secret.try_into().map_err(|_| Error::LinkSecret)
+}
+
+fn listen(config: &Config, state: Data<http::State>, listener: std::net::TcpListener) -> Result<ServerHandle, Error> {
+    let server = HttpServer::new(move || Application::new().configure(http::configure(state.clone())))
+        .workers(config.server.threads())
+        .max_connections(CONNECTIONS_MAX)
+        .keep_alive(KEEP_ALIVE)
+        .shutdown_timeout(config.server.drain_seconds)
+        .disable_signals()
+        .listen(listener)
+        .map_err(machine("the listener"))?
+        .run();
+    let handle = server.handle();
+    actix::spawn(async move {
+        if let Err(error) = server.await {
+            tracing::error!(%error, "the HTTP server ended");
+        }
+    });
+    Ok(handle)
+}

@@ -1,0 +1,27 @@
+//! Facts about the whole database, decided at its first start.
+
+use mixvideo_entities::setting::{ActiveModel, Column, Entity};
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveValue, EntityTrait};
+
+use super::{Database, Error};
+
+/// The value of the setting `name`: `first` when this is the first time anybody asks, else what it was then.
+///
+/// # Errors
+/// A read or write that failed.
+pub async fn decide(database: &Database, name: &str, first: &str) -> Result<String, Error> {
+    let row = ActiveModel { name: ActiveValue::Set(name.to_owned()), value: ActiveValue::Set(first.to_owned()) };
+    let stored = database
+        .write("decide a setting", async |db| {
+            let known = OnConflict::column(Column::Name).do_nothing().to_owned();
+            Entity::insert(row).on_conflict(known).exec_without_returning(db).await?;
+            Entity::find_by_id(name).one(db).await
+        })
+        .await?;
+    stored.map(|row| row.value).ok_or_else(|| Error::Corrupt {
+        table: "settings",
+        id: name.to_owned(),
+        what: "no value".to_owned(),
+    })
+}
