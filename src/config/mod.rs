@@ -1,0 +1,261 @@
+//! The configuration: built-in defaults, then a file, then the environment, then flags.
+//!
+//! The defaults are the file `config.toml` of the repository, built in. All faults of all sources are found at once
+//! and each is a sentence that names the key and where its value came from.
+
+mod check;
+mod layers;
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::num::NonZeroUsize;
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+
+pub use layers::{Faults, Flag, Sources};
+
+/// The defaults, as shipped.
+pub const DEFAULTS: &str = include_str!("../../config.toml");
+/// The file that is read when none is named, if it exists.
+pub const DEFAULT_FILE: &str = "config.toml";
+
+/// Everything that can be configured.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Serving HTTP.
+    pub server: Server,
+    /// The database.
+    pub database: Database,
+    /// How messages travel.
+    pub mailbox: Mailbox,
+    /// Where files are kept.
+    pub storage: Storage,
+    /// Links to files.
+    pub files: Files,
+    /// Workflow definitions.
+    pub workflows: Workflows,
+    /// The engine's limits.
+    pub engine: Engine,
+    /// How many steps run at once.
+    pub lanes: Lanes,
+    /// What one job of a worker may use.
+    pub worker: Worker,
+    /// The history.
+    pub journal: Journal,
+    /// Logging.
+    pub log: Log,
+}
+
+/// `[server]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Server {
+    /// Address and port to listen on; port 0 takes a free one.
+    pub bind: SocketAddr,
+    /// How clients reach the service; empty means the address it listens on. See [`Server::public_url`].
+    pub public_url: String,
+    /// Threads that answer HTTP; 0 means half of the cores. See [`Server::threads`].
+    pub workers: usize,
+    /// How long what is in hand may take to finish after SIGTERM, in seconds.
+    pub drain_seconds: u64,
+}
+
+/// `[database]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Database {
+    /// The database's address, which may hold a password.
+    pub url: SecretString,
+    /// How long one attempt at a commit may take, in seconds.
+    pub attempt_seconds: u64,
+    /// How long a commit is tried again while the database is away, in seconds.
+    pub patience_seconds: u64,
+}
+
+/// `[mailbox]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Mailbox {
+    /// Which kind of mailbox.
+    pub backend: Backend,
+}
+
+/// How messages travel between actors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Backend {
+    /// In this process's memory.
+    Memory,
+}
+
+/// `[storage]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storage {
+    /// The storage's address.
+    pub url: String,
+}
+
+/// `[files]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Files {
+    /// How long a link to a result works, in seconds.
+    pub url_expiry_seconds: u64,
+}
+
+/// `[workflows]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Workflows {
+    /// Definitions beside the bundled ones.
+    pub directory: PathBuf,
+}
+
+/// `[engine]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Engine {
+    /// Parts that the actors are divided into.
+    pub partitions: u32,
+    /// Actors that each partition keeps in memory.
+    pub cached_actors: usize,
+    /// Tries of a message before it is set aside.
+    pub tries: u32,
+    /// Ends of the process as the only suspect before a message is set aside.
+    pub deaths: u32,
+    /// Time between two sweeps of the outbox, in seconds.
+    pub sweep_seconds: u64,
+    /// The file that notes the messages in hand.
+    pub inflight_file: PathBuf,
+}
+
+/// `[lanes]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lanes {
+    /// Steps that decode or encode at once; 0 means one per core. See [`Lanes::media`].
+    media: usize,
+    /// Cheap steps at once.
+    pub local: usize,
+}
+
+/// `[worker]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Worker {
+    /// Memory of one job, in MB of 1,048,576 bytes.
+    pub memory_mb: u64,
+    /// Processor time of one job, in seconds.
+    pub cpu_seconds: u64,
+    /// The largest file of one job, in MB of 1,048,576 bytes.
+    pub file_mb: u64,
+    /// Where jobs keep their files while they run.
+    pub scratch: PathBuf,
+}
+
+/// `[journal]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Journal {
+    /// How long the history of finished work is kept, in days.
+    pub retention_days: u32,
+}
+
+/// `[log]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Log {
+    /// How lines are written.
+    pub format: LogFormat,
+    /// What is written: a level, or filters.
+    pub level: String,
+}
+
+/// How lines of the log are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One object a line.
+    Json,
+}
+
+impl Config {
+    /// Reads `sources` over the defaults.
+    ///
+    /// # Errors
+    /// [`Faults`]: every fault of every source.
+    pub fn load(sources: &Sources) -> Result<Self, Faults> {
+        let (table, mut faults) = layers::merge(sources);
+        faults.extend(check::values(&table));
+        if !faults.is_empty() {
+            return Err(Faults(faults));
+        }
+        table.into_config().map_err(|fault| Faults(vec![fault]))
+    }
+}
+
+impl Server {
+    /// How clients reach the service when it listens on `bound`, without a slash at the end.
+    #[must_use]
+    pub fn public_url(&self, bound: SocketAddr) -> String {
+        match self.public_url.trim_end_matches('/') {
+            "" => format!("http://{bound}"),
+            url => url.to_owned(),
+        }
+    }
+
+    /// Threads that answer HTTP.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        if self.workers == 0 { (cores() / 2).max(1) } else { self.workers }
+    }
+}
+
+impl Database {
+    /// The address with its password. Never to be logged.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.expose_secret()
+    }
+
+    /// The address as it may be shown.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        without_password(self.address())
+    }
+
+    /// The file, when it is SQLite in a file.
+    #[must_use]
+    pub fn sqlite_file(&self) -> Option<&Path> {
+        let rest = self.address().strip_prefix("sqlite:")?;
+        let path = rest.strip_prefix("//").unwrap_or(rest).split('?').next()?;
+        (!path.is_empty() && path != ":memory:").then(|| Path::new(path))
+    }
+}
+
+impl Lanes {
+    /// Steps that decode or encode at once.
+    #[must_use]
+    pub fn media(&self) -> usize {
+        if self.media == 0 { cores() } else { self.media }
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
+}
+
+/// A database's address without what stands between its scheme and the last `@`.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),
+        _ => url.to_owned(),
+    }
+}

@@ -1,0 +1,123 @@
+use super::*;
+
+fn sources(environment: &[(&str, &str)]) -> Sources {
+    let environment = environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Sources { environment, ..Sources::default() }
+}
+
+fn with_file(text: &str) -> (tempfile::TempDir, Sources) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("mine.toml");
+    std::fs::write(&path, text).unwrap();
+    (directory, Sources { file: Some(path), ..Sources::default() })
+}
+
+fn faults(sources: &Sources) -> Vec<String> {
+    Config::load(sources).unwrap_err().0
+}
+
+#[test]
+fn the_shipped_file_equals_the_defaults() {
+    let built_in = Config::load(&Sources::default()).unwrap();
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join(DEFAULT_FILE);
+    let from_file = Config::load(&Sources { file: Some(shipped), ..Sources::default() }).unwrap();
+    assert_eq!(format!("{built_in:?}"), format!("{from_file:?}"));
+}
+
+#[test]
+fn the_names_that_users_rely_on_have_their_documented_defaults() {
+    let config = Config::load(&Sources::default()).unwrap();
+    assert_eq!(config.server.bind.to_string(), "127.0.0.1:8080");
+    assert_eq!(config.database.address(), "sqlite://data/mixvideo.db");
+    assert_eq!(config.database.sqlite_file(), Some(Path::new("data/mixvideo.db")));
+    assert_eq!(config.mailbox.backend, Backend::Memory);
+    assert_eq!(config.storage.url, "file://data/files");
+    assert_eq!(config.engine.partitions, 16);
+    assert_eq!(config.journal.retention_days, 30);
+    assert_eq!(config.lanes.media(), cores());
+    assert_eq!(config.server.public_url(config.server.bind), "http://127.0.0.1:8080");
+}
+
+#[test]
+fn every_key_has_a_comment() {
+    let mut comment = false;
+    for line in DEFAULTS.lines() {
+        if line.contains(" = ") && !line.starts_with('#') {
+            assert!(comment, "{line} has no comment");
+        }
+        comment = line.starts_with('#');
+    }
+}
+
+#[test]
+fn a_later_source_wins() {
+    let (_directory, mut sources) = with_file("[server]\nbind = \"127.0.0.1:1\"\nworkers = 2\ndrain_seconds = 3\n");
+    sources.environment =
+        vec![("MIXVIDEO__SERVER__BIND".into(), "127.0.0.1:2".into()), ("MIXVIDEO__SERVER__WORKERS".into(), "4".into())];
+    sources.flags = vec![Flag { name: "--bind", key: "server.bind", value: "127.0.0.1:3".into() }];
+    let config = Config::load(&sources).unwrap();
+    assert_eq!(config.server.bind.port(), 3);
+    assert_eq!(config.server.workers, 4);
+    assert_eq!(config.server.drain_seconds, 3);
+}
+
+#[test]
+fn other_variables_of_the_environment_are_not_ours() {
+    Config::load(&sources(&[("MIXVIDEO_SERVER", "http://127.0.0.1:1"), ("PATH", "/bin")])).unwrap();
+}
+
+#[test]
+fn unknown_keys_are_refused_with_those_that_exist() {
+    let (_directory, sources) = with_file("[files]\nurl_expiri_seconds = 5\n[stripe]\nsecret_key = \"sk\"\n");
+    let faults = faults(&sources);
+    assert_eq!(faults.len(), 2, "{faults:?}");
+    assert!(faults[0].contains("`files.url_expiri_seconds`"), "{faults:?}");
+    assert!(faults[0].ends_with("mine.toml is not known; [files] has url_expiry_seconds"), "{faults:?}");
+    assert!(faults[1].contains("`stripe.secret_key`") && faults[1].contains("the sections are"), "{faults:?}");
+}
+
+#[test]
+fn all_faults_of_all_sources_are_told_at_once() {
+    let (_directory, mut sources) =
+        with_file("[server]\nbind = \"here\"\nworkers = \"many\"\n[log]\nformat = \"xml\"\n");
+    sources.environment = vec![("MIXVIDEO__ENGINE__PARTITIONS".into(), "0".into())];
+    sources.flags = vec![Flag { name: "--storage", key: "storage.url", value: "s3://bucket".into() }];
+    let faults = faults(&sources);
+    for part in [
+        "`server.workers` = \"many\" from",
+        "mine.toml must be a whole number",
+        "`engine.partitions` = 0 from the environment variable MIXVIDEO__ENGINE__PARTITIONS must lie between 1 and 1024",
+        "`server.bind` = \"here\" from",
+        "`storage.url` = \"s3://bucket\" from the flag --storage must begin with file://",
+        "`log.format` = \"xml\"",
+    ] {
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{part} is missing in {faults:#?}");
+    }
+    assert_eq!(faults.len(), 5);
+}
+
+#[test]
+fn a_redis_mailbox_is_refused_with_a_sentence() {
+    let faults = faults(&sources(&[("MIXVIDEO__MAILBOX__BACKEND", "redis"), ("MIXVIDEO__REDIS__URL", "redis://h")]));
+    assert_eq!(faults.len(), 2);
+    assert!(faults.iter().all(|fault| fault.contains("Redis mailboxes are not part of this release")), "{faults:?}");
+}
+
+#[test]
+fn a_file_that_is_no_toml_or_missing_is_named_with_its_line() {
+    let (directory, sources) = with_file("[server]\nbind = \n");
+    assert!(faults(&sources)[0].contains("mine.toml is not TOML at line 2"), "{:?}", faults(&sources));
+    let missing = Sources { file: Some(directory.path().join("none.toml")), ..Sources::default() };
+    assert!(faults(&missing)[0].contains("none.toml cannot be read"));
+}
+
+#[test]
+fn the_databases_password_is_never_shown() {
+    let url = "postgres://mixvideo:hunter2@db.example/mixvideo";
+    let config = Config::load(&sources(&[("MIXVIDEO__DATABASE__URL", url)])).unwrap();
+    assert_eq!(config.database.shown(), "postgres://...@db.example/mixvideo");
+    assert!(!format!("{config:?}").contains("hunter2"));
+    let wrong = faults(&sources(&[("MIXVIDEO__DATABASE__URL", "mysql://mixvideo:hunter2@db.example/mixvideo")]));
+    assert!(wrong[0].starts_with("`database.url` from the environment variable"), "{wrong:?}");
+    assert!(!wrong[0].contains("hunter2"));
+}
