@@ -1,10 +1,10 @@
-//! Mixvideo.
+//! The program `mixvideo`.
 
 use std::process::ExitCode;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
-    match std::env::args().nth(1).as_deref() {
-        Some("worker") => mixvideo::activity::worker::worker_main(),
-        _ => ExitCode::FAILURE,
-    }
+    mixvideo::cli::main()
 }

@@ -1,0 +1,100 @@
+//! What was found, for people and for scripts.
+
+use serde_json::{Value, json};
+
+use super::child::Child;
+use super::load::Quantiles;
+use super::measure::{Latency, Reads, Size, Throughput};
+use super::raw::Raw;
+use crate::cli::table::aligned;
+
+/// What was found; what was not asked for is absent.
+pub(super) struct Report {
+    described: String,
+    /// By `throughput`.
+    pub throughput: Option<Throughput>,
+    /// By `latency`.
+    pub latency: Option<Latency>,
+    /// By `reads`.
+    pub reads: Option<Reads>,
+    /// By `size`.
+    pub size: Option<Size>,
+    /// By `raw`.
+    pub raw: Option<Raw>,
+}
+
+impl Report {
+    /// Nothing found yet.
+    pub(super) fn new(target: &Child) -> Self {
+        let described = target.described.clone();
+        Self { described, throughput: None, latency: None, reads: None, size: None, raw: None }
+    }
+
+    /// The part of the plain inserts' speed that whole tasks reach.
+    fn of_raw(&self) -> Option<f64> {
+        Some(self.throughput.as_ref()?.tasks_per_second / self.raw.as_ref()?.tasks_per_second)
+    }
+
+    /// For a script.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "target": self.described,
+            "debugBuild": cfg!(debug_assertions),
+            "throughput": self.throughput,
+            "latency": self.latency,
+            "reads": self.reads,
+            "size": self.size,
+            "raw": self.raw,
+            "ratioToRaw": self.of_raw(),
+        })
+    }
+
+    /// For people.
+    pub(super) fn text(&self) -> String {
+        let mut text = format!("{}\n", self.described);
+        if cfg!(debug_assertions) {
+            text.push_str("This is a debug build: its figures say nothing about a release.\n");
+        }
+        text + &aligned(&self.lines())
+    }
+
+    fn lines(&self) -> Vec<Vec<String>> {
+        let mut lines = Vec::new();
+        let mut line = |what: &str, found: String, more: String| lines.push(vec![what.to_owned(), found, more]);
+        if let Some(found) = &self.throughput {
+            let detail = format!("{} completed in {:.1} s, {} rows", found.completed, found.seconds, found.decisions);
+            line("throughput", format!("{:.0} tasks/s", found.tasks_per_second), detail);
+            line("  POST under load", quantiles(&found.post), format!("{} failed", found.failed));
+            line("  resident memory", megabytes(found.resident_mb), String::new());
+        }
+        if let Some(found) = &self.latency {
+            line("latency", quantiles(&found.post), format!("POST at {}/s, {} failed", found.rate, found.failed));
+            line("  to completed", quantiles(&found.completed), String::new());
+        }
+        if let Some(found) = &self.reads {
+            line("reads", format!("{:.0}/s", found.reads_per_second), quantiles(&found.read));
+            line("  bare actix-web", format!("{:.0}/s", found.bare_per_second), quantiles(&found.bare));
+            line("  ratio", format!("{:.2}", found.ratio), String::new());
+        }
+        if let Some(found) = &self.size {
+            line("memory", format!("{} MB", found.start_mb), "at the start".to_owned());
+            line("", format!("{} MB", found.finished_mb), format!("with {} finished tasks", found.finished));
+            line("", format!("{} MB", found.waiting_mb), format!("and {} that wait", found.waiting));
+        }
+        if let Some(found) = &self.raw {
+            line("plain inserts", format!("{:.0} tasks/s", found.tasks_per_second), format!("{} rows", found.rows));
+        }
+        if let Some(ratio) = self.of_raw() {
+            line("  tasks to inserts", format!("{ratio:.2}"), String::new());
+        }
+        lines
+    }
+}
+
+fn quantiles(found: &Quantiles) -> String {
+    format!("p50 {:.2} ms, p99 {:.2} ms", found.p50_ms, found.p99_ms)
+}
+
+fn megabytes(found: Option<u64>) -> String {
+    found.map_or_else(|| "not known".to_owned(), |found| format!("{found} MB"))
+}

@@ -1,0 +1,54 @@
+//! What is on disk: counted in SQL by a connection that only reads.
+
+use std::time::{Duration, Instant};
+
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
+
+use crate::cli::{Error, database};
+use crate::config::Database;
+
+/// How often the outbox is looked at.
+const POLL: Duration = Duration::from_millis(5);
+/// Looks between two counts of what is completed, which read many rows.
+const LOOKS_PER_COUNT: u32 = 200;
+
+/// The rows of a database.
+pub(super) struct Rows(DatabaseConnection);
+
+impl Rows {
+    /// Opens them.
+    pub(super) async fn open(database: &Database) -> Result<Self, Error> {
+        Ok(Self(database::connect_read_only(database).await?))
+    }
+
+    /// Tasks that are completed.
+    pub(super) async fn completed(&self) -> Result<u64, Error> {
+        self.number("SELECT COUNT(*) FROM tasks WHERE status = 'completed'").await
+    }
+
+    /// Decisions of tasks.
+    pub(super) async fn decisions(&self) -> Result<u64, Error> {
+        self.number("SELECT COUNT(*) FROM journal").await
+    }
+
+    /// Waits until nothing is outstanding or `completed` tasks are, whichever comes first, and says when that was;
+    /// `None` when it was not so at `until`.
+    pub(super) async fn drained(&self, completed: u64, until: Instant) -> Result<Option<Instant>, Error> {
+        let mut looks = 0_u32;
+        while Instant::now() < until {
+            let empty = self.number("SELECT COUNT(*) FROM (SELECT 1 FROM outbox LIMIT 1) AS one").await? == 0;
+            looks += 1;
+            if empty || (looks.is_multiple_of(LOOKS_PER_COUNT) && self.completed().await? >= completed) {
+                return Ok(Some(Instant::now()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(None)
+    }
+
+    async fn number(&self, sql: &str) -> Result<u64, Error> {
+        let row = self.0.query_one_raw(Statement::from_string(self.0.get_database_backend(), sql)).await?;
+        let number: i64 = row.ok_or_else(|| Error::Missing(format!("answer to {sql}")))?.try_get_by_index(0)?;
+        Ok(number.unsigned_abs())
+    }
+}

@@ -1,0 +1,88 @@
+//! Why a command did not do what it was asked.
+
+use std::error::Error as _;
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use super::client;
+use super::exit::Code;
+use crate::config::Faults;
+use crate::runtime::journal;
+
+/// Why a command did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration.
+    #[error(transparent)]
+    Config(#[from] Faults),
+    /// The server did not do it.
+    #[error(transparent)]
+    Server(#[from] client::Error),
+    /// The service did not start.
+    #[error("the service could not start")]
+    Start(#[from] crate::app::Error),
+    /// The database cannot be used.
+    #[error("the database {0} cannot be reached")]
+    Database(String, #[source] sea_orm::DbErr),
+    /// The database could not be brought up to date.
+    #[error("the database is not ready")]
+    Journal(#[from] journal::Error),
+    /// A query failed.
+    #[error("the database did not do it")]
+    Query(#[from] sea_orm::DbErr),
+    /// There is no such thing.
+    #[error("there is no {0}")]
+    Missing(String),
+    /// The task failed.
+    #[error("the task {id} failed: {message} ({code})")]
+    Task {
+        /// The task.
+        id: String,
+        /// The stable code.
+        code: String,
+        /// The reason.
+        message: String,
+    },
+    /// A file could not be read or written.
+    #[error("the file {path} cannot be {verb}")]
+    File {
+        /// Which one.
+        path: PathBuf,
+        /// `read` or `written`.
+        verb: &'static str,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Something else the command found; a sentence.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl Error {
+    /// The exit code that tells a script what kind of failure it was.
+    #[must_use]
+    pub fn exit_code(&self) -> Code {
+        match self {
+            Self::Config(_) => Code::Usage,
+            Self::Server(error) => error.exit_code(),
+            Self::Database(..) => Code::Unreachable,
+            Self::Journal(journal::Error::Open(_)) => Code::Unreachable,
+            Self::Missing(_) => Code::Refused,
+            Self::Task { .. } => Code::TaskFailed,
+            Self::Start(_) | Self::Journal(_) | Self::Query(_) | Self::File { .. } | Self::Failed(_) => Code::Failed,
+        }
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        // Writing to a text cannot fail.
+        let _ = write!(text, ": {error}");
+        cause = error.source();
+    }
+    text
+}
