@@ -13,4 +13,5 @@ pub mod auth;
 pub mod http;
 
 pub mod app;
+pub mod cli;
 pub mod config;
