@@ -3,9 +3,11 @@
 use std::ops::Range;
 
 use actix_web::body::SizedStream;
+use actix_web::http::Method;
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::web::{Data, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
+use futures_util::{StreamExt as _, stream};
 
 use super::error::Error;
 use super::guard::{get_and_head, resource};
@@ -43,13 +45,15 @@ pub(super) async fn read(request: HttpRequest, state: Data<State>) -> Result<Htt
     }
     let name = key.rsplit('/').next().unwrap_or(key);
     let length = reading.range.end - reading.range.start;
+    // What HEAD does not send need not be read.
+    let whole = request.method() != Method::HEAD;
     Ok(response
         .content_type(storage::media_type(key))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .insert_header((header::CACHE_CONTROL, "private, max-age=3600"))
         .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CONTENT_DISPOSITION, format!("inline; filename=\"{name}\"")))
-        .body(SizedStream::new(length, reading.stream)))
+        .body(SizedStream::new(length, if whole { reading.stream } else { stream::empty().boxed() })))
 }
 
 fn refused(refused: Refused) -> Error {

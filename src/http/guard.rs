@@ -1,6 +1,7 @@
 //! What stands before every route: its trace id, its log line, its key, and the envelope around whatever goes wrong.
 
 use std::panic::AssertUnwindSafe;
+use std::rc::Rc;
 use std::time::Instant;
 
 use actix_web::body::{BoxBody, MessageBody};
@@ -21,9 +22,12 @@ use crate::runtime::fold::panic_text;
 /// The header that carries the trace id of every answer, files and streams included.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
 
+/// U+0000 as an address writes it: no id holds it, and PostgreSQL takes no text that does.
+const NUL: &str = "%00";
+
 /// A resource of the role table: `routes` adds its handlers, the table says who may call them.
 pub fn resource(path: &'static str, routes: impl FnOnce(Resource) -> Resource) -> impl HttpServiceFactory {
-    let known: Vec<&'static Route> = roles::of_path(path).collect();
+    let known: Rc<[&'static Route]> = roles::of_path(path).collect();
     assert!(!known.is_empty(), "{path} is missing in the table of roles");
     routes(web::resource(path)).wrap(from_fn(move |request, next| admit(known.clone(), request, next)))
 }
@@ -36,7 +40,7 @@ pub fn get_and_head() -> actix_web::Route {
 
 /// Lets a request through to its handler when the table allows it.
 async fn admit(
-    known: Vec<&'static Route>,
+    known: Rc<[&'static Route]>,
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
@@ -53,6 +57,9 @@ async fn admit(
 
 async fn admitted(known: &[&'static Route], request: &ServiceRequest) -> Result<Option<Caller>, Error> {
     let route = of_method(known, request.method())?;
+    if request.path().contains(NUL) || request.query_string().contains(NUL) {
+        return Err(Error::BadRequest("the character U+0000 is not allowed in an address".into()));
+    }
     if route.access == Access::Open {
         return Ok(None);
     }

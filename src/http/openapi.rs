@@ -3,10 +3,13 @@
 use actix_web::HttpResponse;
 use actix_web::web::ServiceConfig;
 use serde::Serialize;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::Parameter;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
-use super::error::Fault;
+use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
 use super::{files, health, metrics, ops, streams, tasks, templates};
 
@@ -139,7 +142,7 @@ pub struct Paging {
         files::read, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
     ),
-    modifiers(&Bearer),
+    modifiers(&Bearer, &Headers),
     security(("bearer" = []))
 )]
 struct Api;
@@ -154,6 +157,50 @@ impl Modify for Bearer {
             .build();
         api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
     }
+}
+
+/// The headers that answers carry, by status.
+struct Headers;
+
+const EVERY_ANSWER: (&str, &str) = ("x-trace-id", "By which the call is found in the logs");
+const EVERY_FAILURE: (&str, &str) = (CODE_HEADER, "The error's stable code");
+
+impl Modify for Headers {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for item in api.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                let keyed = operation.parameters.iter().flatten().any(is_idempotency_key);
+                for (status, response) in &mut operation.responses.responses {
+                    if let RefOr::T(response) = response {
+                        for (name, text) in headers_of(status, keyed) {
+                            let header = HeaderBuilder::new().description(Some(text)).build();
+                            response.headers.insert(name.to_owned(), RefOr::T(header));
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn is_idempotency_key(parameter: &RefOr<Parameter>) -> bool {
+    matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
+}
+
+/// The headers of an answer; `keyed` for routes that take an Idempotency-Key.
+fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
+    let mut headers = vec![EVERY_ANSWER];
+    if !status.starts_with('2') {
+        headers.push(EVERY_FAILURE);
+    }
+    match status {
+        "200" if keyed => headers.push(("Idempotent-Replayed", "`true` when the answer was given before")),
+        "401" => headers.push(("WWW-Authenticate", "`Bearer`")),
+        "206" | "416" => headers.push(("Content-Range", "Which bytes, of how many")),
+        "503" => headers.push(("Retry-After", "When to try again, in seconds")),
+        _ => {}
+    }
+    headers
 }
 
 /// The description of the API, OpenAPI 3.1, as JSON.
@@ -202,6 +249,24 @@ mod tests {
             .map(|route| format!("{} {}", route.method.names()[0].to_lowercase(), route.path.replace(":.*", "")))
             .collect();
         assert_eq!(described, known);
+    }
+
+    #[test]
+    fn every_answer_is_described_with_its_headers() {
+        let api = description();
+        let mut answers = 0;
+        for operation in api["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values())
+        {
+            for (status, answer) in operation["responses"].as_object().unwrap() {
+                let headers = &answer["headers"];
+                assert!(headers["x-trace-id"].is_object(), "{operation}");
+                assert_eq!(headers["x-error-code"].is_object(), !status.starts_with('2'), "{operation}");
+                assert_eq!(headers["Retry-After"].is_object(), status == "503", "{operation}");
+                answers += 1;
+            }
+        }
+        assert!(answers > 100, "{answers}");
+        assert!(api["paths"]["/task"]["post"]["responses"]["200"]["headers"]["Idempotent-Replayed"].is_object());
     }
 
     #[test]

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::header;
+use actix_web::http::{Method, header};
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use bytes::Bytes;
@@ -74,6 +74,9 @@ pub(super) async fn events(
     if seen.state.status.is_final() && told == event_id(seen.version, show(&state, &seen).progress) {
         // This is how an EventSource is told not to come back.
         return Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish());
+    }
+    if request.method() == Method::HEAD {
+        return Ok(HttpResponse::Ok().content_type("text/event-stream").finish());
     }
     let place = state.streams.0.clone().try_acquire_owned().map_err(|_| {
         Error::unavailable(format!("{STREAMS_MAX} streams are open already (STREAMS_MAX); poll the task instead"), 5)

@@ -291,6 +291,15 @@ impl Server {
         }
     }
 
+    /// Waits until somebody waits for news of an actor.
+    pub async fn until_watched(&self) {
+        let begun = Instant::now();
+        while self.engine.health(Duration::from_secs(1)).await.watched == 0 {
+            assert!(begun.elapsed() < LIMIT, "nobody watches");
+            tokio::task::yield_now().await;
+        }
+    }
+
     pub fn fail(&self, task: &str) {
         self.script.plays.lock().unwrap().insert(task.into(), Play::Fail);
     }

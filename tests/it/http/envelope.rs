@@ -90,6 +90,16 @@ fn the_nul_character_is_400_wherever_it_hides() {
 }
 
 #[test]
+fn the_nul_character_is_400_in_an_address_too() {
+    served(async |server| {
+        for path in ["/templates/get/a%00", "/task/%00", "/task/a?wait=%00", "/templates?cursor=%00"] {
+            is_error(&send(server.request(Method::GET, path)).await, 400);
+        }
+        assert_eq!(send(server.request(Method::GET, "/templates/get/a%2500")).await.status, 404);
+    });
+}
+
+#[test]
 fn a_body_over_the_limit_is_413_and_one_below_is_read() {
     served(async |server| {
         let sized = |bytes: usize| json!({ "pad": "x".repeat(bytes) }).to_string();

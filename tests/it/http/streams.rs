@@ -74,8 +74,10 @@ fn who_comes_back_hears_only_what_is_new() {
         server.make("a", "noop", "pending").await;
         let shown = server.until("/task/a", |data| data["progress"] == 50).await;
         assert_eq!(shown["status"], "pending");
-        held.add_permits(1);
-        let events = read(&server, "/task/a/events", Some("1-50"), |_| {}).await;
+        let (events, ()) = tokio::join!(read(&server, "/task/a/events", Some("1-50"), |_| {}), async {
+            server.until_watched().await;
+            held.add_permits(1);
+        });
         assert!(events.iter().all(|event| event.id != "1-50"), "{events:?}");
         assert_eq!(events.last().unwrap().name, "completed");
         let over = server.request(Method::GET, "/task/a/events").header("Last-Event-ID", &events.last().unwrap().id);
