@@ -58,7 +58,10 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
                 break;
             }
         };
-        settled.push(envelope.id.clone());
+        // What comes from outside settles no effect.
+        if envelope.id.effect().is_some() {
+            settled.push(envelope.id.clone());
+        }
         entries.push(Entry {
             version: moment.version,
             message: envelope.id.clone(),

@@ -278,8 +278,11 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
          SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
         Some("posts"),
     );
+    // Few rows are parked, if any, and many are born: the comparison starts the search in the index of the parked, and
+    // the expression keeps it from looking there for each that is born.
     let unpark = format!(
-        "UPDATE outbox SET parked = 0 WHERE parked = 1 AND target IN (SELECT target FROM {{born}} AS v){but_settled}"
+        "UPDATE outbox SET parked = 0 \
+         WHERE parked = 1 AND target > '' AND target || '' IN (SELECT target FROM {{born}} AS v){but_settled}"
     );
     add(script, born, &unpark, None);
 }

@@ -1,7 +1,8 @@
 //! The two dialects of SQL: everything in which SQLite and PostgreSQL differ, but for the settings of a connection.
 //!
 //! A [`Script`] is written once. Its rows travel as columns, so that its text does not depend on how many there are
-//! and is prepared once: as one JSON text a source on SQLite, as one array a column on PostgreSQL. A script is one
+//! and is prepared once: as one JSON text a source and its number of rows on SQLite, as one array a column on
+//! PostgreSQL. A script is one
 //! transaction and one trip: several statements in one text on SQLite, one statement of many parts on PostgreSQL.
 //!
 //! Parameters are written `$1`, `$2` on both. On SQLite these are names: with `?2`, sqlx would count the parameters of
@@ -136,7 +137,7 @@ impl Dialect {
                 };
                 let placed = Placed { name: source.name, table, first };
                 first += match self {
-                    Self::Sqlite => 1,
+                    Self::Sqlite => 2,
                     Self::Postgres => source.shape.len(),
                 };
                 placed
@@ -146,7 +147,10 @@ impl Dialect {
 
     fn bind(self, sources: &[Source<'_>]) -> Vec<Value> {
         match self {
-            Self::Sqlite => sources.iter().map(|source| sqlite_rows(source).into()).collect(),
+            Self::Sqlite => {
+                let count = |source: &Source<'_>| i64::try_from(source.rows().count()).unwrap_or(i64::MAX);
+                sources.iter().flat_map(|source| [sqlite_rows(source).into(), count(source).into()]).collect()
+            }
             Self::Postgres => sources.iter().flat_map(postgres_columns).collect(),
         }
     }
@@ -198,10 +202,7 @@ fn sqlite_text(steps: &[Step], placed: &[Placed<'_>]) -> String {
         text.push_str(";\n");
         if let Some(name) = &step.hits {
             let place = place_of(name, placed);
-            let _ = writeln!(
-                text,
-                "SELECT CASE WHEN changes() = json_array_length(${place}) THEN 1 ELSE zeroblob(2147483647) END;"
-            );
+            let _ = writeln!(text, "SELECT CASE WHEN changes() = ${} THEN 1 ELSE zeroblob(2147483647) END;", place + 1);
         }
     }
     text.push_str("COMMIT");
@@ -214,7 +215,7 @@ fn sqlite_table(shape: Shape<'_>, place: usize) -> String {
         let comma = if index == 0 { "" } else { ", " };
         let _ = write!(text, "{comma}value->>{index} AS {name}");
     }
-    let _ = write!(text, " FROM json_each(${place}))");
+    let _ = write!(text, " FROM jsonb_each(${place}))");
     text
 }
 
