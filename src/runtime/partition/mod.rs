@@ -12,15 +12,27 @@
 //! and [`Command::Forget`] take effect before the next event is reported; [`Command::Abort`] also stops an activity that
 //! was ordered to start and has not begun. A read that fails is answered as drained (the bell or a sweep repeats it), a
 //! swept post that fails with [`Event::SweepFailed`].
+//!
+//! `scheduler` holds what a partition remembers and hands each event to its part: `trial` (suspects of the last death),
+//! `arriving`, `residence` (who is in memory), `deciding`, `committing`, `settling`, `waiting` (rests, hangs, idleness),
+//! `sweeping` and `draining`. `lanes` counts what is in hand, `seat` is where one actor stands.
 
-mod core;
+mod arriving;
+mod committing;
+mod deciding;
+mod draining;
 mod lanes;
+mod residence;
+mod scheduler;
 mod seat;
+mod settling;
+mod sweeping;
 mod trial;
+mod waiting;
 
 use std::sync::Arc;
 
-pub use self::core::Partition;
+pub use self::scheduler::Partition;
 use super::fold::Failed;
 use super::journal::{Envelope, MessageId, Outcome, Unit};
 use crate::domain::{Address, Timestamp};
