@@ -87,6 +87,8 @@ pub struct HandOver {
     pub address: Address,
     /// As it was born.
     pub snapshot: Snapshot,
+    /// The activities its birth ordered.
+    pub ordered: Vec<MessageId>,
 }
 
 /// States that were read.
@@ -207,7 +209,7 @@ impl Supervisor {
                 let supervisor = ctx.address();
                 self.mailman.send(Errand::Post { envelopes, swept, supervisor });
             }
-            Command::Start { envelope } => self.start_activity(envelope, ctx),
+            Command::Start { envelope, ours } => self.start_activity(envelope, ours, ctx),
             Command::Abort { id } => {
                 if let Some(cancel) = self.running.remove(&id) {
                     cancel.cancel();
@@ -296,7 +298,7 @@ impl Supervisor {
         Ok(())
     }
 
-    fn start_activity(&mut self, envelope: Envelope, ctx: &Context<Self>) {
+    fn start_activity(&mut self, envelope: Envelope, ours: bool, ctx: &Context<Self>) {
         let Some((_, room)) = self.shared.lanes.iter().find(|(lane, _)| lane.name == envelope.lane) else {
             tracing::error!(lane = %envelope.lane, id = %envelope.id, "no such lane of activities");
             return;
@@ -306,7 +308,7 @@ impl Supervisor {
         let (shared, room, supervisor) = (self.shared.clone(), room.clone(), ctx.address());
         actix::spawn(async move {
             let id = envelope.id.clone();
-            let run = run_activity(&shared, &room, envelope, &cancel);
+            let run = run_activity(&shared, &room, envelope, ours, &cancel);
             let event = tokio::select! {
                 biased;
                 event = run => event,
@@ -344,6 +346,7 @@ async fn run_activity(
     shared: &Shared,
     room: &Semaphore,
     envelope: Envelope,
+    ours: bool,
     cancel: &CancellationToken,
 ) -> Option<Event> {
     let permit = tokio::select! {
@@ -351,7 +354,7 @@ async fn run_activity(
         () = cancel.cancelled() => None,
     };
     let _permit = permit?;
-    if envelope.recovered && !still_wanted(shared, &envelope.id, cancel).await {
+    if !ours && !still_wanted(shared, &envelope.id, cancel).await {
         return None;
     }
     let Some(effect) = envelope.id.effect() else {
@@ -366,7 +369,7 @@ async fn run_activity(
     Some(Event::Ended { id: work.id, body })
 }
 
-/// Whether an effect read back from the outbox is still outstanding. A journal that does not answer is asked again: an
+/// Whether an effect that another owner may have settled is still outstanding. A journal that does not answer is asked again: an
 /// activity that starts once too often may act twice.
 async fn still_wanted(shared: &Shared, id: &MessageId, cancel: &CancellationToken) -> bool {
     while !cancel.is_cancelled() {
@@ -399,9 +402,9 @@ async fn run_caught(
 async fn answer(shared: &Shared, partition: u32, command: Command) -> Option<Event> {
     let journal = &shared.journal;
     Some(match command {
-        Command::Accuse { id } => {
-            let deaths = journal.count_death(&id).await.map_err(|error| error.to_string());
-            Event::Accused { id, deaths }
+        Command::Accuse { id, deaths } => {
+            let outstanding = journal.note_deaths(&id, deaths).await.map_err(|error| error.to_string());
+            Event::Accused { id, outstanding }
         }
         Command::Quarantine { actor, id, reason } => {
             tracing::error!(%actor, %id, reason, "a message is set aside");
@@ -484,7 +487,7 @@ impl Handler<HandOver> for Supervisor {
             let entity = Entity::new(born.address.clone(), kind.clone(), born.snapshot, ctx.address(), deps);
             self.entities.insert(born.address.clone(), entity.start());
         }
-        self.happened(Event::Born { actor: born.address }, ctx);
+        self.happened(Event::Born { actor: born.address, ordered: born.ordered }, ctx);
     }
 }
 

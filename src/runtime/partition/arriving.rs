@@ -7,7 +7,17 @@ use super::scheduler::Partition;
 use super::seat::{Phase, Seat};
 use crate::runtime::journal::{DECIDE, Envelope, MessageId};
 
+/// Orders that are remembered until they come back; the journal is asked about those beyond.
+const ORDERED_MAX: usize = 16_384;
+
 impl Partition {
+    /// These were ordered in this owner's time: when they come back to be started, nobody has to be asked whether they
+    /// still should be.
+    pub(super) fn remember_ordered(&mut self, effects: Vec<MessageId>) {
+        let room = ORDERED_MAX.saturating_sub(self.ordered.len());
+        self.ordered.extend(effects.into_iter().take(room));
+    }
+
     pub(super) fn delivered(&mut self, lane: &str, envelopes: Vec<Envelope>, drained: bool) {
         let overflowing = self.lanes.read(lane, drained);
         if self.draining {
@@ -30,13 +40,14 @@ impl Partition {
             self.out.push(Command::Settle { ids: vec![envelope.id] });
             return;
         }
+        let ours = self.ordered.remove(&envelope.id) && !envelope.recovered;
         if !self.lanes.hold(&envelope) {
             return;
         }
         if *envelope.lane == *DECIDE {
             self.enqueue(envelope);
         } else {
-            self.out.push(Command::Start { envelope });
+            self.out.push(Command::Start { envelope, ours });
         }
     }
 

@@ -6,7 +6,7 @@ use super::sweeping::SWEEP_SOON_MS;
 use super::{Command, Ticket};
 use crate::domain::Address;
 use crate::runtime::fold::Failed;
-use crate::runtime::journal::{Envelope, MessageId, Outcome, Unit};
+use crate::runtime::journal::{DECIDE, Envelope, MessageId, Outcome, Unit};
 use crate::runtime::kind::Undecided;
 
 /// How often an actor that keeps losing is reloaded at once before it waits.
@@ -56,6 +56,8 @@ impl Partition {
         }
         let horizon = self.now.plus_ms(self.limits.horizon_ms());
         let posts: Vec<Envelope> = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
+        let started = posts.iter().filter(|post| *post.lane != *DECIDE).map(|post| post.id.clone());
+        self.remember_ordered(started.collect());
         if !posts.is_empty() {
             self.out.push(Command::Post { envelopes: posts, swept: None });
         }

@@ -116,12 +116,12 @@ pub enum Event {
         /// Messages to be tried alone, before anything else.
         suspects: Vec<Envelope>,
     },
-    /// A death was counted against a suspect before it is tried.
+    /// It is noted that a suspect is about to be tried.
     Accused {
         /// Which.
         id: MessageId,
-        /// The deaths counted by now; an error when the journal did not answer.
-        deaths: Result<u32, String>,
+        /// Whether it is still in the outbox; an error when the journal did not answer.
+        outstanding: Result<bool, String>,
     },
     /// The mailbox may hold something new.
     Rang,
@@ -152,6 +152,8 @@ pub enum Event {
     Born {
         /// Which.
         actor: Address,
+        /// The activities its birth ordered; they are posted after this event.
+        ordered: Vec<MessageId>,
     },
     /// A decision was made.
     Decided {
@@ -187,7 +189,7 @@ pub enum Event {
         /// The actor's message, as JSON.
         body: Arc<str>,
     },
-    /// A recovered activity was not started because its effect is settled.
+    /// An activity was not started because its effect is settled.
     Unneeded {
         /// The effect.
         id: MessageId,
@@ -226,10 +228,13 @@ pub enum Event {
 /// What to do.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Count a death against a suspect before it is tried; answer with [`Event::Accused`].
+    /// Note that a suspect is about to be tried; answer with [`Event::Accused`].
     Accuse {
         /// Which.
         id: MessageId,
+        /// The deaths that count against it should the process die of this trial too. Noting the same number again
+        /// changes nothing.
+        deaths: u32,
     },
     /// Read the mailbox; answer with [`Event::Delivered`].
     Read {
@@ -283,10 +288,13 @@ pub enum Command {
         /// The lane whose sweep found them, if one did.
         swept: Option<Arc<str>>,
     },
-    /// Start an activity; answer with [`Event::Ended`], or with [`Event::Unneeded`] for a recovered one whose effect is settled.
+    /// Start an activity; answer with [`Event::Ended`], or with [`Event::Unneeded`] when its effect is settled.
     Start {
         /// The effect that orders it.
         envelope: Envelope,
+        /// Whether this very owner ordered it. The journal is asked about every other one before it starts: it may
+        /// have been settled while it was on its way.
+        ours: bool,
     },
     /// Stop an activity; it is not answered.
     Abort {

@@ -5,6 +5,7 @@ use super::seat::{Phase, Seat};
 use super::{Command, LoadFailure};
 use crate::domain::Address;
 use crate::runtime::fold::Failed;
+use crate::runtime::journal::MessageId;
 use crate::runtime::kind::Undecided;
 
 /// The wait for a release that can read a newer state, in milliseconds.
@@ -38,7 +39,8 @@ impl Partition {
         }
     }
 
-    pub(super) fn born(&mut self, actor: Address) {
+    pub(super) fn born(&mut self, actor: Address, ordered: Vec<MessageId>) {
+        self.remember_ordered(ordered);
         self.sweep_for(&actor);
         if self.seats.contains_key(&actor) {
             return;

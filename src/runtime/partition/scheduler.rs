@@ -30,6 +30,8 @@ pub struct Partition {
     pub(super) settled_lately: [HashSet<MessageId, Fixed>; 2],
     /// Actors whose birth messages wait for; a hint, so that they need not wait for a sweep as well.
     pub(super) awaited: HashSet<Address, Fixed>,
+    /// Effects ordered by this owner's own commits, and by births handed to it, that have not come back to be started.
+    pub(super) ordered: HashSet<MessageId, Fixed>,
     pub(super) sweep_at: Timestamp,
     pub(super) scan_at: Timestamp,
     pub(super) tickets: u64,
@@ -55,6 +57,7 @@ impl Partition {
             sweeping: HashMap::default(),
             settled_lately: <[HashSet<MessageId, Fixed>; 2]>::default(),
             awaited: HashSet::default(),
+            ordered: HashSet::default(),
             sweep_at: Timestamp(0),
             scan_at: Timestamp(0),
             tickets: 0,
@@ -70,12 +73,12 @@ impl Partition {
         self.now = now;
         match event {
             Event::Opened { suspects } => self.opened(suspects),
-            Event::Accused { id, deaths } => self.accused(&id, deaths),
+            Event::Accused { id, outstanding } => self.accused(&id, outstanding),
             Event::Rang => self.lanes.ring(),
             Event::Delivered { lane, envelopes, drained } => self.delivered(&lane, envelopes, drained),
             Event::Posted { full, swept } => self.posted(&full, swept),
             Event::Loaded { actor, found } => self.loaded(&actor, found),
-            Event::Born { actor } => self.born(actor),
+            Event::Born { actor, ordered } => self.born(actor, ordered),
             Event::Decided { actor, ticket, unit, is_final, failed } => {
                 self.decided(&actor, ticket, unit, is_final, failed);
             }

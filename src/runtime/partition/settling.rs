@@ -7,6 +7,9 @@ use crate::runtime::journal::MessageId;
 impl Partition {
     /// What the journal has settled for good is let go.
     pub(super) fn settle(&mut self, ids: Vec<MessageId>) {
+        for id in &ids {
+            self.ordered.remove(id);
+        }
         self.settled_lately[0].extend(ids.iter().cloned());
         self.let_go(ids);
     }

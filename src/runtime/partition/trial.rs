@@ -86,17 +86,19 @@ impl Partition {
             let reason = format!("the process died {deaths} times while this message alone was handled");
             Command::Quarantine { actor, id, reason }
         } else {
-            Command::Accuse { id }
+            Command::Accuse { id, deaths: deaths.saturating_add(1) }
         });
     }
 
-    pub(super) fn accused(&mut self, id: &MessageId, deaths: Result<u32, String>) {
+    pub(super) fn accused(&mut self, id: &MessageId, outstanding: Result<bool, String>) {
         let Some(suspect) = self.trial.suspect(id).cloned() else { return };
-        match deaths {
-            Ok(deaths) if *suspect.lane == *DECIDE && !self.was_settled(id) => {
-                self.accept(Envelope { deaths, ..suspect })
+        match outstanding {
+            Ok(false) => self.settle(vec![id.clone()]),
+            Ok(true) if *suspect.lane == *DECIDE && !self.was_settled(id) => {
+                let deaths = suspect.deaths.saturating_add(1);
+                self.accept(Envelope { deaths, ..suspect });
             }
-            Ok(_) => {
+            Ok(true) => {
                 self.trial.close(id);
                 self.next_suspect();
             }
