@@ -21,6 +21,8 @@ mod arriving;
 mod committing;
 mod deciding;
 mod draining;
+#[cfg(test)]
+mod examples;
 mod lanes;
 mod residence;
 mod scheduler;
