@@ -209,6 +209,15 @@ impl World {
             let found = Err(LoadFailure::Unavailable("the journal did not answer".to_owned()));
             return self.answer(number, Event::Loaded { actor, found });
         }
+        if self.strikes(self.plan.unavailable.saturating_mul(2)) && self.unreadable.insert(actor.clone()) {
+            // Once for each actor: who finds its message's actor unreadable as often as it tries sets it aside.
+            let found = Err(if self.dice.one_in(2) {
+                LoadFailure::Newer("this release is too old".to_owned())
+            } else {
+                LoadFailure::Unreadable("this release is broken".to_owned())
+            });
+            return self.answer(number, Event::Loaded { actor, found });
+        }
         let kept = self.owner(number).and_then(|owner| owner.kept.get(&actor).cloned());
         let snapshot = match self.journal.states.get(&actor) {
             _ if kept.is_some() => kept.unwrap_or(Snapshot { version: 0, state: None }),

@@ -61,6 +61,8 @@ pub struct World {
     /// Which owners noted that they try a message.
     pub accused: BTreeMap<MessageId, BTreeSet<u32>>,
     pub mailed_late: BTreeSet<MessageId>,
+    /// Actors whose state could not be read once.
+    pub unreadable: BTreeSet<Address>,
     pub broken: Option<String>,
     pub steps: usize,
     pub drains: u32,
@@ -85,6 +87,7 @@ impl World {
             runs: BTreeMap::new(),
             accused: BTreeMap::new(),
             mailed_late: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             broken: None,
             steps: 0,
             drains: 0,
