@@ -63,7 +63,7 @@ async fn run_activity(
         permit = room.acquire() => permit.ok(),
     };
     let _permit = permit?;
-    if !ours && !(still_wanted(shared, &envelope.id, cancel).await && !cancel.is_cancelled()) {
+    if !ours && !still_wanted(shared, &envelope.id, cancel).await {
         return None;
     }
     let Some(effect) = envelope.id.effect() else {
@@ -83,7 +83,7 @@ async fn run_activity(
 async fn still_wanted(shared: &Shared, id: &MessageId, cancel: &CancellationToken) -> bool {
     while !cancel.is_cancelled() {
         match shared.journal.still_outstanding(std::slice::from_ref(id)).await {
-            Ok(outstanding) => return !outstanding.is_empty(),
+            Ok(outstanding) => return !outstanding.is_empty() && !cancel.is_cancelled(),
             Err(error) => tracing::warn!(%id, %error, "the outbox does not say whether an activity is still wanted"),
         }
         tokio::time::sleep(ASK_AGAIN).await;
