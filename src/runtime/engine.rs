@@ -257,8 +257,10 @@ impl Engine {
     async fn after_birth(&self, unit: &Unit, snapshot: Snapshot) {
         let shared = &self.0.shared;
         if let Some(owner) = shared.supervisor(partition_of(&unit.actor, shared.partitions)) {
-            // A mailbox over its bound means that the actor is read from SQL when its turn comes.
-            let _ = owner.try_send(HandOver { address: unit.actor.clone(), snapshot });
+            // A mailbox over its bound means that the actor is read from SQL when its turn comes. What it orders is
+            // handed over before it is posted, so that its owner knows it when it arrives.
+            let ordered = unit.posts.iter().filter(|post| *post.lane != *DECIDE).map(|post| post.id.clone()).collect();
+            let _ = owner.try_send(HandOver { address: unit.actor.clone(), snapshot, ordered });
         }
         let horizon = shared.now().plus_ms(self.0.horizon_ms);
         let posts: Vec<Envelope> = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();

@@ -15,36 +15,40 @@ const ERRANDS_MAX: usize = 512;
 
 /// Something to carry.
 pub enum Errand {
-    /// Messages to post; the supervisor is told which lanes were full.
+    /// Messages to post.
     Post {
         /// The messages.
         envelopes: Vec<Envelope>,
-        /// The lane whose sweep found them.
-        swept: Option<Arc<str>>,
-        /// Whom to tell.
-        supervisor: Addr<Supervisor>,
+        /// The sweep that found them, if one did.
+        swept: Option<Swept>,
     },
-    /// Messages to remove.
+    /// Messages to remove from the partition's own mailbox.
     Settle {
-        /// From whose mailbox.
-        partition: u32,
         /// Which.
         ids: Vec<MessageId>,
     },
+}
+
+/// A sweep that waits to hear what became of its messages.
+pub struct Swept {
+    /// Its lane.
+    pub lane: Arc<str>,
+    /// Whom to tell.
+    pub supervisor: Addr<Supervisor>,
 }
 
 /// The mailman's door. What waits there is bounded by what its partition has in hand.
 pub struct Mailman(mpsc::UnboundedSender<Errand>);
 
 impl Mailman {
-    /// Starts a mailman on the current thread; it ends when its door is dropped.
+    /// Starts the mailman of `partition` on the current thread; it ends when its door is dropped.
     #[must_use]
-    pub fn start(shared: Arc<Shared>) -> Self {
+    pub fn start(partition: u32, shared: Arc<Shared>) -> Self {
         let (door, mut errands) = mpsc::unbounded_channel();
         actix::spawn(async move {
             let mut gathered = Vec::with_capacity(ERRANDS_MAX);
             while errands.recv_many(&mut gathered, ERRANDS_MAX).await > 0 {
-                trip(&shared, gathered.drain(..)).await;
+                trip(&shared, partition, Load::of(gathered.drain(..))).await;
             }
         });
         Self(door)
@@ -58,52 +62,133 @@ impl Mailman {
     }
 }
 
-async fn trip(shared: &Shared, errands: impl Iterator<Item = Errand>) {
-    let mut settled: HashMap<u32, Vec<MessageId>> = HashMap::new();
-    let mut posts = Vec::new();
-    let mut sweeps = Vec::new();
-    for errand in errands {
-        match errand {
-            Errand::Settle { partition, ids } => settled.entry(partition).or_default().extend(ids),
-            Errand::Post { envelopes, swept, supervisor } => {
-                posts.extend(envelopes);
-                sweeps.extend(swept.map(|lane| (lane, supervisor)));
+/// What is carried on one trip: removed first, posted then. That this comes to the same as the order given is because
+/// what is removed after it was posted is not posted at all.
+#[derive(Default)]
+struct Load {
+    settled: Vec<MessageId>,
+    posts: Vec<Envelope>,
+    sweeps: Vec<Swept>,
+}
+
+impl Load {
+    fn of(errands: impl Iterator<Item = Errand>) -> Self {
+        let mut load = Self::default();
+        let mut last_settled = HashMap::new();
+        let mut posts = Vec::new();
+        for (place, errand) in errands.enumerate() {
+            match errand {
+                Errand::Settle { ids } => {
+                    last_settled.extend(ids.iter().map(|id| (id.clone(), place)));
+                    load.settled.extend(ids);
+                }
+                Errand::Post { envelopes, swept } => {
+                    posts.extend(envelopes.into_iter().map(|envelope| (place, envelope)));
+                    load.sweeps.extend(swept);
+                }
             }
         }
-    }
-    for (partition, ids) in settled {
-        if let Err(error) = shared.mailbox.settle(partition, ids).await {
-            tracing::warn!(partition, %error, "messages were not removed; they will be recognised when they come again");
-        }
-    }
-    let full = post(shared, posts).await;
-    for (lane, supervisor) in sweeps {
-        let full = if full.contains(&lane) { vec![lane.clone()] } else { Vec::new() };
-        report(&supervisor, Event::Posted { full, swept: Some(lane) });
+        posts.retain(|(place, envelope)| last_settled.get(&envelope.id).is_none_or(|settled| settled < place));
+        load.posts = posts.into_iter().map(|(_, envelope)| envelope).collect();
+        load
     }
 }
 
-/// Posts messages to the mailboxes of their partitions, and tells the owners of full lanes that more waits in the
-/// outbox. Answers the lanes that were full anywhere.
-pub async fn post(shared: &Shared, envelopes: Vec<Envelope>) -> Vec<Arc<str>> {
+async fn trip(shared: &Shared, partition: u32, load: Load) {
+    if !load.settled.is_empty()
+        && let Err(error) = shared.mailbox.settle(partition, load.settled).await
+    {
+        tracing::warn!(partition, %error, "messages were not removed; they will be recognised when they come again");
+    }
+    let posted = post(shared, load.posts).await;
+    for Swept { lane, supervisor } in load.sweeps {
+        if posted.failed.contains(&partition) {
+            report(&supervisor, Event::SweepFailed { lane });
+            continue;
+        }
+        let full = posted.full.iter().any(|(whose, full)| *whose == partition && *full == lane);
+        report(
+            &supervisor,
+            Event::Posted { full: full.then(|| lane.clone()).into_iter().collect(), swept: Some(lane) },
+        );
+    }
+}
+
+/// What became of a post.
+#[derive(Default)]
+pub struct Posted {
+    /// Lanes that were full, and whose.
+    full: Vec<(u32, Arc<str>)>,
+    /// Partitions whose mailbox did not answer.
+    failed: Vec<u32>,
+}
+
+/// Posts messages to the mailboxes of their partitions, and tells the owners of full lanes, or of all the lanes of a
+/// mailbox that did not answer, that more waits in the outbox.
+pub async fn post(shared: &Shared, envelopes: Vec<Envelope>) -> Posted {
     let mut posts: HashMap<u32, Vec<Envelope>> = HashMap::new();
     for envelope in envelopes {
         posts.entry(partition_of(&envelope.to, shared.partitions)).or_default().push(envelope);
     }
-    let mut full_anywhere = Vec::new();
+    let mut posted = Posted::default();
     for (partition, envelopes) in posts {
-        let lanes: Vec<Arc<str>> = envelopes.iter().map(|envelope| envelope.lane.clone()).collect();
-        let full = shared.mailbox.post(partition, envelopes).await.unwrap_or_else(|error| {
-            tracing::warn!(partition, %error, "messages were not posted; a sweep will post them");
-            lanes
-        });
+        let mut lanes: Vec<Arc<str>> = envelopes.iter().map(|envelope| envelope.lane.clone()).collect();
+        let full = match shared.mailbox.post(partition, envelopes).await {
+            Ok(full) => full,
+            Err(error) => {
+                tracing::warn!(partition, %error, "messages were not posted; a sweep will post them");
+                posted.failed.push(partition);
+                lanes.sort();
+                lanes.dedup();
+                lanes
+            }
+        };
         if full.is_empty() {
             continue;
         }
-        full_anywhere.extend(full.iter().cloned());
+        posted.full.extend(full.iter().map(|lane| (partition, lane.clone())));
         if let Some(owner) = shared.supervisor(partition) {
             report(&owner, Event::Posted { full, swept: None });
         }
     }
-    full_anywhere
+    posted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::{Address, Timestamp};
+    use crate::runtime::journal::DECIDE;
+
+    fn posting(id: &str) -> Errand {
+        let envelope = Envelope {
+            id: id.into(),
+            to: Address::new("clerk", "1"),
+            lane: DECIDE.into(),
+            due: Timestamp(0),
+            body: "0".into(),
+            deaths: 0,
+            recovered: false,
+        };
+        Errand::Post { envelopes: vec![envelope], swept: None }
+    }
+
+    fn posted(errands: Vec<Errand>) -> Vec<String> {
+        Load::of(errands.into_iter()).posts.into_iter().map(|envelope| envelope.id.as_str().to_owned()).collect()
+    }
+
+    fn settling(id: &str) -> Errand {
+        Errand::Settle { ids: vec![id.into()] }
+    }
+
+    #[test]
+    fn what_is_settled_after_it_was_posted_is_not_left_in_the_mailbox() {
+        assert_eq!(posted(vec![posting("a"), posting("b"), settling("a")]), ["b"]);
+    }
+
+    #[test]
+    fn what_is_posted_after_it_was_settled_is_in_the_mailbox() {
+        assert_eq!(posted(vec![settling("a"), posting("a")]), ["a"]);
+        assert_eq!(posted(vec![posting("a"), settling("a"), posting("a")]), ["a"]);
+    }
 }

@@ -132,19 +132,16 @@ impl Journal {
         .await
     }
 
-    /// Counts a death of the process with this effect as the only suspect, before it is tried again; the new count. 0
-    /// when it is not outstanding.
+    /// Notes how many deaths of the process count against this effect, before it is tried again; never fewer than are
+    /// noted already, so that it may be said twice. `false` when it is not outstanding.
     ///
     /// # Errors
     /// A write that failed.
-    pub async fn count_death(&self, effect: &MessageId) -> Result<u32, Error> {
-        self.write("count a death of", effect.as_str(), async |database| {
-            let sql = "UPDATE outbox SET deaths = deaths + 1 WHERE id = {1} RETURNING deaths";
-            let statement = self.shared.dialect.query(sql, &[], vec![effect.as_str().into()]);
-            match database.query_one_raw(statement).await? {
-                Some(row) => Ok(u32::try_from(row.try_get_by_index::<i64>(0)?).unwrap_or(u32::MAX)),
-                None => Ok(0),
-            }
+    pub async fn note_deaths(&self, effect: &MessageId, deaths: u32) -> Result<bool, Error> {
+        self.write("note the deaths of", effect.as_str(), async |database| {
+            let sql = "UPDATE outbox SET deaths = CASE WHEN deaths < {2} THEN {2} ELSE deaths END WHERE id = {1}";
+            let values = vec![effect.as_str().into(), i64::from(deaths).into()];
+            Ok(database.execute_raw(self.shared.dialect.query(sql, &[], values)).await?.rows_affected() > 0)
         })
         .await
     }

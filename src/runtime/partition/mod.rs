@@ -12,15 +12,29 @@
 //! and [`Command::Forget`] take effect before the next event is reported; [`Command::Abort`] also stops an activity that
 //! was ordered to start and has not begun. A read that fails is answered as drained (the bell or a sweep repeats it), a
 //! swept post that fails with [`Event::SweepFailed`].
+//!
+//! `scheduler` holds what a partition remembers and hands each event to its part: `trial` (suspects of the last death),
+//! `arriving`, `residence` (who is in memory), `deciding`, `committing`, `settling`, `waiting` (rests, hangs, idleness),
+//! `sweeping` and `draining`. `lanes` counts what is in hand, `seat` is where one actor stands.
 
-mod core;
+mod arriving;
+mod committing;
+mod deciding;
+mod draining;
+#[cfg(test)]
+mod examples;
 mod lanes;
+mod residence;
+mod scheduler;
 mod seat;
+mod settling;
+mod sweeping;
 mod trial;
+mod waiting;
 
 use std::sync::Arc;
 
-pub use self::core::Partition;
+pub use self::scheduler::Partition;
 use super::fold::Failed;
 use super::journal::{Envelope, MessageId, Outcome, Unit};
 use crate::domain::{Address, Timestamp};
@@ -104,12 +118,12 @@ pub enum Event {
         /// Messages to be tried alone, before anything else.
         suspects: Vec<Envelope>,
     },
-    /// A death was counted against a suspect before it is tried.
+    /// It is noted that a suspect is about to be tried.
     Accused {
         /// Which.
         id: MessageId,
-        /// The deaths counted by now; an error when the journal did not answer.
-        deaths: Result<u32, String>,
+        /// Whether it is still in the outbox; an error when the journal did not answer.
+        outstanding: Result<bool, String>,
     },
     /// The mailbox may hold something new.
     Rang,
@@ -140,6 +154,8 @@ pub enum Event {
     Born {
         /// Which.
         actor: Address,
+        /// The activities its birth ordered; they are posted after this event.
+        ordered: Vec<MessageId>,
     },
     /// A decision was made.
     Decided {
@@ -175,7 +191,7 @@ pub enum Event {
         /// The actor's message, as JSON.
         body: Arc<str>,
     },
-    /// A recovered activity was not started because its effect is settled.
+    /// An activity was not started because its effect is settled.
     Unneeded {
         /// The effect.
         id: MessageId,
@@ -214,10 +230,13 @@ pub enum Event {
 /// What to do.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Count a death against a suspect before it is tried; answer with [`Event::Accused`].
+    /// Note that a suspect is about to be tried; answer with [`Event::Accused`].
     Accuse {
         /// Which.
         id: MessageId,
+        /// The deaths that count against it should the process die of this trial too. Noting the same number again
+        /// changes nothing.
+        deaths: u32,
     },
     /// Read the mailbox; answer with [`Event::Delivered`].
     Read {
@@ -271,10 +290,13 @@ pub enum Command {
         /// The lane whose sweep found them, if one did.
         swept: Option<Arc<str>>,
     },
-    /// Start an activity; answer with [`Event::Ended`], or with [`Event::Unneeded`] for a recovered one whose effect is settled.
+    /// Start an activity; answer with [`Event::Ended`], or with [`Event::Unneeded`] when its effect is settled.
     Start {
         /// The effect that orders it.
         envelope: Envelope,
+        /// Whether this very owner ordered it. The journal is asked about every other one before it starts: it may
+        /// have been settled while it was on its way.
+        ours: bool,
     },
     /// Stop an activity; it is not answered.
     Abort {

@@ -96,12 +96,13 @@ impl World {
         }
     }
 
-    /// Trouble is set aside, and nothing else is; but for a message during whose trial the process died often.
+    /// Trouble is set aside, and nothing else is; but for a message that was on trial in as many owners' times as it
+    /// takes. Each of them counts once, however often it has to say so.
     fn the_dead_are_guilty(&self) -> Held {
         for (id, (envelope, reason)) in &self.journal.dead {
-            let deaths = self.deaths.get(id).copied().unwrap_or(0);
-            if Trouble::of(&envelope.body).is_none() && deaths < self.plan.limits.deaths {
-                return Err(format!("{id} is innocent and dead after {deaths} deaths: {reason}"));
+            let trials = self.accused.get(id).map_or(0, BTreeSet::len);
+            if Trouble::of(&envelope.body).is_none() && trials < self.plan.limits.deaths as usize {
+                return Err(format!("{id} is innocent and dead after {trials} trials: {reason}"));
             }
         }
         for (id, envelope) in &self.journal.ordered {

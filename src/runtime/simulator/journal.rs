@@ -83,11 +83,11 @@ impl Journal {
         self.outbox.get(id).is_some_and(|row| !row.parked)
     }
 
-    /// Counts a death; `None` when the row is gone.
-    pub fn accuse(&mut self, id: &MessageId) -> Option<u32> {
-        let row = self.outbox.get_mut(id)?;
-        row.envelope.deaths += 1;
-        Some(row.envelope.deaths)
+    /// Notes the deaths that count against a message; false when the row is gone.
+    pub fn accuse(&mut self, id: &MessageId, deaths: u32) -> bool {
+        let Some(row) = self.outbox.get_mut(id) else { return false };
+        row.envelope.deaths = row.envelope.deaths.max(deaths);
+        true
     }
 
     pub fn quarantine(&mut self, id: &MessageId, reason: String) {

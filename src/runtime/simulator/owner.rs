@@ -60,11 +60,12 @@ pub struct Owner {
     pub deciding: BTreeMap<Address, (Ticket, Vec<MessageId>)>,
     /// Ordered to start, and not stopped before they did.
     pub starting: BTreeSet<MessageId>,
+    /// Effects of units that this owner wrote, and of births handed to it.
+    pub ordered: BTreeSet<MessageId>,
     /// What the core said is settled.
     pub settled: BTreeSet<MessageId>,
     /// Read from the mailbox since it was opened.
     pub read: BTreeSet<MessageId>,
-    pub on_trial: Option<MessageId>,
     pub draining: bool,
     /// Mailbox commands are carried out in the order given.
     pub mail_at: Timestamp,
@@ -85,9 +86,9 @@ impl Owner {
             running: BTreeMap::new(),
             deciding: BTreeMap::new(),
             starting: BTreeSet::new(),
+            ordered: BTreeSet::new(),
             settled: BTreeSet::new(),
             read: BTreeSet::new(),
-            on_trial: None,
             draining: false,
             mail_at: now,
             wake_at: None,

@@ -83,7 +83,6 @@ impl World {
             Command::Post { .. } | Command::Settle { .. } => {
                 if let Command::Settle { ids } = &command {
                     owner.settled.extend(ids.iter().cloned());
-                    owner.on_trial.take_if(|id| ids.contains(id));
                 }
                 owner.mail_at = owner.mail_at.max(now.plus_ms(delay));
                 let at = owner.mail_at;
@@ -99,7 +98,7 @@ impl World {
                 }
                 self.carry_later(number, Task::Command(command));
             }
-            Command::Start { ref envelope } => {
+            Command::Start { ref envelope, .. } => {
                 owner.starting.insert(envelope.id.clone());
                 self.plan_in(delay, Due::Carry(number, Task::Command(command)));
             }
@@ -134,7 +133,7 @@ impl World {
 
     fn carry_command(&mut self, number: u32, command: Command) {
         match command {
-            Command::Accuse { id } => self.accuse(number, id),
+            Command::Accuse { id, deaths } => self.accuse(number, id, deaths),
             Command::Read { lane, max } => self.read(number, lane, max),
             Command::Load { actor } => self.load(number, actor),
             Command::Decide { actor, ticket, messages } => self.decide(number, actor, ticket, &messages),
@@ -144,7 +143,7 @@ impl World {
                 self.mail_settle(number, &ids);
             }
             Command::Post { envelopes, swept } => self.post(number, envelopes, swept),
-            Command::Start { envelope } => self.start(number, envelope),
+            Command::Start { envelope, ours } => self.start(number, envelope, ours),
             Command::Quarantine { actor, id, reason } => {
                 let act = |journal: &mut Journal| {
                     journal.quarantine(&id, reason);
@@ -185,19 +184,20 @@ impl World {
         act(&mut self.journal)
     }
 
-    fn accuse(&mut self, number: u32, id: MessageId) {
+    fn accuse(&mut self, number: u32, id: MessageId, deaths: u32) {
         let silent = self.strikes(self.plan.unavailable);
-        let counts = !silent || self.dice.one_in(2);
-        let deaths = if counts { self.journal.accuse(&id).unwrap_or(1) } else { 0 };
-        let is_activity = self.journal.outbox.get(&id).is_some_and(|row| *row.envelope.lane != *DECIDE);
-        if counts && (silent || is_activity) {
-            *self.deaths.entry(id.clone()).or_default() += 1;
+        let written = !silent || self.dice.one_in(2);
+        let outstanding = written && self.journal.accuse(&id, deaths);
+        if outstanding {
+            let accusers = self.accused.entry(id.clone()).or_default();
+            accusers.insert(number);
+            if deaths as usize > accusers.len() {
+                let accusers = accusers.clone();
+                return self.fail(format!("{id} is charged with {deaths} deaths by {accusers:?}"));
+            }
         }
-        if let Some(owner) = self.owner(number) {
-            owner.on_trial = (!silent && !is_activity).then(|| id.clone());
-        }
-        let deaths = if silent { Err("the journal did not answer".to_owned()) } else { Ok(deaths) };
-        self.answer(number, Event::Accused { id, deaths });
+        let outstanding = if silent { Err("the journal did not answer".to_owned()) } else { Ok(outstanding) };
+        self.answer(number, Event::Accused { id, outstanding });
     }
 
     fn load(&mut self, number: u32, actor: Address) {
@@ -207,6 +207,15 @@ impl World {
         }
         if self.strikes(self.plan.unavailable) {
             let found = Err(LoadFailure::Unavailable("the journal did not answer".to_owned()));
+            return self.answer(number, Event::Loaded { actor, found });
+        }
+        if self.strikes(self.plan.unavailable.saturating_mul(2)) && self.unreadable.insert(actor.clone()) {
+            // Once for each actor: who finds its message's actor unreadable as often as it tries sets it aside.
+            let found = Err(if self.dice.one_in(2) {
+                LoadFailure::Newer("this release is too old".to_owned())
+            } else {
+                LoadFailure::Unreadable("this release is broken".to_owned())
+            });
             return self.answer(number, Event::Loaded { actor, found });
         }
         let kept = self.owner(number).and_then(|owner| owner.kept.get(&actor).cloned());
@@ -267,6 +276,11 @@ impl World {
         };
         self.note(|| format!("#{number} commits {actor} {ticket:?}: {outcome:?}"));
         if outcome == Outcome::Won
+            && let Some(owner) = self.owner(number)
+        {
+            owner.ordered.extend(unit.posts.iter().map(|post| post.id.clone()));
+        }
+        if outcome == Outcome::Won
             && let Some(post) = unit.posts.iter().find(|post| unit.settled.contains(&post.id))
         {
             self.fail(format!("{} is ordered and settled by one unit", post.id));
@@ -282,29 +296,27 @@ impl World {
         self.answer(number, Event::Committed { actor, ticket, outcome });
     }
 
-    fn start(&mut self, number: u32, envelope: Envelope) {
+    fn start(&mut self, number: u32, envelope: Envelope, ours: bool) {
         let id = envelope.id.clone();
         let Some(owner) = self.owner(number) else { return };
         if !owner.starting.remove(&id) {
             return;
         }
-        // What the journal settled a moment ago may still start: the core stops it once it hears of that.
-        let knows = owner.settled.contains(&id);
+        let (knows, ordered) = (owner.settled.contains(&id), owner.ordered.contains(&id));
         let settled = !self.journal.outbox.contains_key(&id);
-        if envelope.recovered && settled {
+        if !ours && settled {
             return self.answer(number, Event::Unneeded { id });
         }
-        let (current, late) = (self.is_current(number), self.mailed_late.contains(&id));
-        if settled && knows && current && !late {
-            self.fail(format!("{id} is started after it was settled"));
+        // What this owner ordered itself and the journal settled a moment ago may still start: the core stops it once it
+        // hears of that. Whoever was taken over hears of nothing.
+        if settled && self.is_current(number) && (knows || !ordered) {
+            self.fail(format!("{id} is started after it was settled (known: {knows}, ordered: {ordered})"));
         }
         let runs = self.runs.entry(id.clone()).or_default();
-        if runs.contains(&number) && !late {
+        if runs.contains(&number) {
             return self.fail(format!("{id} is started twice by owner {number}"));
         }
-        if !runs.contains(&number) {
-            runs.push(number);
-        }
+        runs.push(number);
         if let Some(owner) = self.owner(number) {
             owner.running.insert(id.clone(), envelope);
         }

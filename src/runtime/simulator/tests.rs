@@ -119,6 +119,12 @@ fn seeds_meet_every_fault() {
             ("crashes", world.crashes as usize),
             ("drains", world.drains as usize),
             ("late mail of an owner that was taken over", world.mailed_late.len()),
+            ("states that cannot be read for once", world.unreadable.len()),
+            (
+                "activities that more than one owner posts",
+                world.mailed_late.iter().filter(|id| world.runs.contains_key(*id)).count(),
+            ),
+            ("suspects tried more than once", world.accused.values().filter(|owners| owners.len() > 1).count()),
             ("parked messages", journal.parked_once.len()),
             ("births by a message", told_births.count()),
             ("cancelled effects", journal.cancelled.len()),

@@ -1,6 +1,6 @@
 //! The world of one run: virtual time, an agenda, the owners of the partition and the clients outside.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::mem::discriminant;
 
@@ -58,9 +58,11 @@ pub struct World {
     pub accepted: BTreeSet<usize>,
     /// In which owner's time an activity was started.
     pub runs: BTreeMap<MessageId, Vec<u32>>,
-    /// Deaths of the process while a message was on trial, or accusations that may have counted twice.
-    pub deaths: HashMap<MessageId, u32>,
+    /// Which owners noted that they try a message.
+    pub accused: BTreeMap<MessageId, BTreeSet<u32>>,
     pub mailed_late: BTreeSet<MessageId>,
+    /// Actors whose state could not be read once.
+    pub unreadable: BTreeSet<Address>,
     pub broken: Option<String>,
     pub steps: usize,
     pub drains: u32,
@@ -83,8 +85,9 @@ impl World {
             crashes: 0,
             accepted: BTreeSet::new(),
             runs: BTreeMap::new(),
-            deaths: HashMap::new(),
+            accused: BTreeMap::new(),
             mailed_late: BTreeSet::new(),
+            unreadable: BTreeSet::new(),
             broken: None,
             steps: 0,
             drains: 0,
@@ -229,10 +232,6 @@ impl World {
         let Some(owner) = self.owners.pop() else { return };
         let mut hands = owner.hands();
         hands.extend(poison.into_iter().flatten().map(|envelope| envelope.id.clone()));
-        // The file names what was in hand; a death that was somebody else's doing blames the innocent too.
-        if let Some(id) = owner.on_trial {
-            *self.deaths.entry(id).or_default() += 1;
-        }
         self.note(|| format!("#{} dies with {hands:?} in hand", owner.number));
         // Both owners live in other processes: the one that was taken over goes on.
         self.opened += 1;
@@ -294,9 +293,16 @@ impl World {
         }
         match outcome {
             Outcome::Won => {
+                let started = unit.posts.iter().filter(|post| *post.lane != *DECIDE).map(|post| post.id.clone());
+                let ordered: Vec<MessageId> = started.collect();
+                if let Some(owner) = self.owner(number) {
+                    owner.ordered.extend(ordered.iter().cloned());
+                }
+                let event = Event::Born { actor: actor.clone(), ordered };
+                self.plan_in(3, Due::Report(number, event, Some((actor, born.after))));
                 // Answered only after this: a crash in between makes the client ask again.
-                self.carry_later(number, Task::Greet(client, unit));
-                self.plan_in(3, Due::Report(number, Event::Born { actor: actor.clone() }, Some((actor, born.after))));
+                let delay = self.delay();
+                self.plan_in(4 + delay, Due::Carry(number, Task::Greet(client, unit)));
             }
             Outcome::Duplicate(_) => drop(self.accepted.insert(client)),
             other => self.fail(format!("the birth of {actor} is answered with {other:?}")),

@@ -9,7 +9,7 @@ use mixvideo::domain::ids::TaskId;
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library};
 use mixvideo::domain::{Failure, Timestamp, task};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
-use mixvideo::runtime::clock::{Clock as _, SystemClock};
+use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::engine::{Birth, Engine, Parts};
 use mixvideo::runtime::journal::committer::Committer;
 use mixvideo::runtime::journal::{Journal, MessageId, Options};
@@ -86,12 +86,23 @@ pub fn lanes() -> Vec<LaneOptions> {
 
 impl Node {
     pub async fn start(place: &Place) -> Self {
-        Self::start_with(place, tables::kinds(&library()), Arc::new(Idle), Limits::default()).await
+        let clock = Arc::new(SystemClock);
+        Self::start_with(place, tables::kinds(&library()), Arc::new(Idle), Limits::default(), clock).await
     }
 
     /// A node of toys.
     pub async fn of_toys(place: &Place, activities: Arc<dyn Activities>, limits: Limits) -> Self {
-        Self::start_with(place, toy::kinds(), activities, limits).await
+        Self::of_toys_at(place, activities, limits, Arc::new(SystemClock)).await
+    }
+
+    /// A node of toys with a clock of its own.
+    pub async fn of_toys_at(
+        place: &Place,
+        activities: Arc<dyn Activities>,
+        limits: Limits,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self::start_with(place, toy::kinds(), activities, limits, clock).await
     }
 
     async fn start_with(
@@ -99,17 +110,17 @@ impl Node {
         kinds: Vec<Arc<dyn Kind>>,
         activities: Arc<dyn Activities>,
         limits: Limits,
+        clock: Arc<dyn Clock>,
     ) -> Self {
         let tables: Vec<_> = kinds.iter().map(|kind| kind.table()).collect();
         let journal = Journal::open(&Options::new(&place.url), &tables, PARTITIONS).await.unwrap();
         let committer = Committer::spawn(&journal).unwrap();
-        let clock = Arc::new(SystemClock);
         let inflight: PathBuf = place.directory.join("inflight");
         let engine = Engine::start(Parts {
             kinds,
             journal,
             committer,
-            mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
+            mailbox: Arc::new(Memory::new(PARTITIONS, Arc::new(SystemClock))),
             activities,
             lanes: lanes(),
             clock,

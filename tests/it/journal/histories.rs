@@ -112,7 +112,7 @@ async fn random_histories_end_the_same_on_both_databases() {
                 fixture.journal.park(&message, &target).await.unwrap();
                 if call % 5 == 0 {
                     fixture.journal.quarantine(&message, "why not", Timestamp(5)).await.unwrap();
-                    fixture.journal.count_death(&id(&format!("{sender}:1:0"))).await.unwrap();
+                    fixture.journal.note_deaths(&id(&format!("{sender}:1:0")), call as u32 % 3).await.unwrap();
                 }
             }
         }

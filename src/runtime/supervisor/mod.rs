@@ -3,26 +3,29 @@
 //! It owns the partition's actors and running activities. It may be dropped and started again at any moment; a new one
 //! begins with an empty core and what stands in the outbox.
 
+mod asking;
+mod running;
+
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
-use futures_util::FutureExt;
 use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::DropGuard;
 
-use super::activity::{Activities, LaneOptions, Work};
+use super::activity::{Activities, LaneOptions};
 use super::actor::{self, Adopt, Decide, Entity};
-use super::fold::{Snapshot, panic_text};
+use super::fold::Snapshot;
 use super::journal::committer::Committer;
-use super::journal::{Cursor, Envelope, Journal, MessageId, Outcome, Stored};
+use super::journal::{Envelope, Journal, MessageId, Outcome, Stored};
 use super::kind::{Kind, Unreadable};
 use super::mailbox::Mailbox;
-use super::mailman::{Errand, Mailman};
+use super::mailman::{Errand, Mailman, Swept};
 use super::partition::{Command, Event, Limits, LoadFailure, Partition};
 use super::watch::Hub;
-use crate::domain::{Address, EffectNo, Failure, Report, Timestamp};
+use crate::domain::{Address, Timestamp};
 
 /// Events that wait for a supervisor before a sender has to wait; what is in hand is bounded by the core's limits.
 const MAILBOX: usize = 65_536;
@@ -87,6 +90,8 @@ pub struct HandOver {
     pub address: Address,
     /// As it was born.
     pub snapshot: Snapshot,
+    /// The activities its birth ordered.
+    pub ordered: Vec<MessageId>,
 }
 
 /// States that were read.
@@ -128,7 +133,8 @@ pub struct Supervisor {
     core: Partition,
     shared: Arc<Shared>,
     entities: HashMap<Address, Addr<Entity>>,
-    running: HashMap<MessageId, CancellationToken>,
+    /// Activities that run, or wait for room; letting go of one stops it, also when this supervisor dies.
+    running: HashMap<MessageId, DropGuard>,
     mailman: Mailman,
     suspects: Vec<Envelope>,
     milestones: mpsc::UnboundedSender<(u32, Milestone)>,
@@ -148,7 +154,7 @@ impl Supervisor {
         Self {
             partition,
             core: Partition::new(limits),
-            mailman: Mailman::start(shared.clone()),
+            mailman: Mailman::start(partition, shared.clone()),
             shared,
             entities: HashMap::new(),
             running: HashMap::new(),
@@ -202,17 +208,13 @@ impl Supervisor {
             }
             // An actor without an address stops.
             Command::Forget { actor } => drop(self.entities.remove(&actor)),
-            Command::Settle { ids } => self.mailman.send(Errand::Settle { partition: self.partition, ids }),
+            Command::Settle { ids } => self.mailman.send(Errand::Settle { ids }),
             Command::Post { envelopes, swept } => {
-                let supervisor = ctx.address();
-                self.mailman.send(Errand::Post { envelopes, swept, supervisor });
+                let swept = swept.map(|lane| Swept { lane, supervisor: ctx.address() });
+                self.mailman.send(Errand::Post { envelopes, swept });
             }
-            Command::Start { envelope } => self.start_activity(envelope, ctx),
-            Command::Abort { id } => {
-                if let Some(cancel) = self.running.remove(&id) {
-                    cancel.cancel();
-                }
-            }
+            Command::Start { envelope, ours } => self.start_activity(envelope, ours, ctx),
+            Command::Abort { id } => drop(self.running.remove(&id)),
             Command::Accuse { .. } | Command::Quarantine { .. } | Command::Park { .. } | Command::Sweep { .. } => {
                 self.ask_journal(command, ctx);
             }
@@ -295,144 +297,6 @@ impl Supervisor {
         self.entities.insert(address, entity.start());
         Ok(())
     }
-
-    fn start_activity(&mut self, envelope: Envelope, ctx: &Context<Self>) {
-        let Some((_, room)) = self.shared.lanes.iter().find(|(lane, _)| lane.name == envelope.lane) else {
-            tracing::error!(lane = %envelope.lane, id = %envelope.id, "no such lane of activities");
-            return;
-        };
-        let cancel = CancellationToken::new();
-        self.running.insert(envelope.id.clone(), cancel.clone());
-        let (shared, room, supervisor) = (self.shared.clone(), room.clone(), ctx.address());
-        actix::spawn(async move {
-            let id = envelope.id.clone();
-            let run = run_activity(&shared, &room, envelope, &cancel);
-            let event = tokio::select! {
-                biased;
-                event = run => event,
-                () = stopped(&cancel) => return,
-            };
-            if !cancel.is_cancelled() {
-                report(&supervisor, event.unwrap_or(Event::Unneeded { id }));
-            }
-        });
-    }
-
-    fn ask_journal(&self, command: Command, ctx: &Context<Self>) {
-        let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address());
-        actix::spawn(async move {
-            let event = answer(&shared, partition, command).await;
-            if let Some(event) = event {
-                report(&supervisor, event);
-            }
-        });
-    }
-}
-
-/// How long to wait before a journal that did not answer is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
-/// How long a cancelled activity may take to clean up before it is dropped where it stands.
-const CANCEL_GRACE: Duration = Duration::from_millis(500);
-
-async fn stopped(cancel: &CancellationToken) {
-    cancel.cancelled().await;
-    tokio::time::sleep(CANCEL_GRACE).await;
-}
-
-/// Runs an activity once there is room; `None` when its effect turned out to be settled.
-async fn run_activity(
-    shared: &Shared,
-    room: &Semaphore,
-    envelope: Envelope,
-    cancel: &CancellationToken,
-) -> Option<Event> {
-    let permit = tokio::select! {
-        permit = room.acquire() => permit.ok(),
-        () = cancel.cancelled() => None,
-    };
-    let _permit = permit?;
-    if envelope.recovered && !still_wanted(shared, &envelope.id, cancel).await {
-        return None;
-    }
-    let Some(effect) = envelope.id.effect() else {
-        tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
-        return None;
-    };
-    let work = Work { id: envelope.id, actor: envelope.to, lane: envelope.lane, input: envelope.body };
-    let outcome = run_caught(shared, &work, effect, cancel).await;
-    shared.hub.ended(&work.actor, effect);
-    let kind = shared.kinds.get(work.actor.kind())?;
-    let body = kind.reported(Report { effect, outcome }).into();
-    Some(Event::Ended { id: work.id, body })
-}
-
-/// Whether an effect read back from the outbox is still outstanding. A journal that does not answer is asked again: an
-/// activity that starts once too often may act twice.
-async fn still_wanted(shared: &Shared, id: &MessageId, cancel: &CancellationToken) -> bool {
-    while !cancel.is_cancelled() {
-        match shared.journal.still_outstanding(std::slice::from_ref(id)).await {
-            Ok(outstanding) => return !outstanding.is_empty(),
-            Err(error) => tracing::warn!(%id, %error, "the outbox does not say whether an activity is still wanted"),
-        }
-        tokio::time::sleep(ASK_AGAIN).await;
-    }
-    false
-}
-
-async fn run_caught(
-    shared: &Shared,
-    work: &Work,
-    effect: EffectNo,
-    cancel: &CancellationToken,
-) -> Result<serde_json::Value, Failure> {
-    let (hub, actor) = (shared.hub.clone(), work.actor.clone());
-    let progress = move |fraction| hub.progressed(&actor, effect, fraction);
-    std::panic::AssertUnwindSafe(shared.activities.run(work, &progress, cancel)).catch_unwind().await.unwrap_or_else(
-        |panic| {
-            let said = panic_text(&*panic);
-            tracing::error!(id = %work.id, said, "an activity panicked");
-            Err(Failure::passing("activity_panicked", format!("the step broke down: {said}")))
-        },
-    )
-}
-
-async fn answer(shared: &Shared, partition: u32, command: Command) -> Option<Event> {
-    let journal = &shared.journal;
-    Some(match command {
-        Command::Accuse { id } => {
-            let deaths = journal.count_death(&id).await.map_err(|error| error.to_string());
-            Event::Accused { id, deaths }
-        }
-        Command::Quarantine { actor, id, reason } => {
-            tracing::error!(%actor, %id, reason, "a message is set aside");
-            let result = journal.quarantine(&id, &reason, shared.now()).await;
-            shared.hub.announce(&actor);
-            Event::SetAside { actor, id, result: result.map(|_| ()).map_err(|error| error.to_string()) }
-        }
-        Command::Park { actor, id } => {
-            let result = match journal.park(&id, &actor).await {
-                Ok(true) => Ok(()),
-                Ok(false) => Err("the actor was born meanwhile".to_owned()),
-                Err(error) => Err(error.to_string()),
-            };
-            Event::SetAside { actor, id, result }
-        }
-        Command::Sweep { lane, after, due_by, max } => {
-            let after = after.map(|(due, id)| Cursor { due, id });
-            match journal.sweep(partition, &lane, due_by, after.as_ref(), max as u64).await {
-                Ok(envelopes) => {
-                    let last = envelopes.last().filter(|_| envelopes.len() == max);
-                    let next = last.map(|last| (last.due, last.id.clone()));
-                    Event::Swept { lane, envelopes, next }
-                }
-                Err(error) => {
-                    tracing::warn!(partition, %lane, %error, "the outbox could not be swept");
-                    Event::SweepFailed { lane }
-                }
-            }
-        }
-        _ => return None,
-    })
 }
 
 impl Actor for Supervisor {
@@ -441,8 +305,9 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
         let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address().downgrade());
-        // The doorbell: one ring under way at a time, and none for a supervisor that is gone.
-        actix::spawn(async move {
+        // The doorbell: one ring under way at a time. It ends with this supervisor, or it would take a ring away from the
+        // next one.
+        ctx.spawn(wrap_future(async move {
             loop {
                 shared.mailbox.rang(partition).await;
                 let Some(supervisor) = supervisor.upgrade() else { break };
@@ -450,15 +315,9 @@ impl Actor for Supervisor {
                     break;
                 }
             }
-        });
+        }));
         let suspects = std::mem::take(&mut self.suspects);
         self.happened(Event::Opened { suspects }, ctx);
-    }
-
-    fn stopped(&mut self, _: &mut Context<Self>) {
-        for cancel in self.running.values() {
-            cancel.cancel();
-        }
     }
 }
 
@@ -484,7 +343,7 @@ impl Handler<HandOver> for Supervisor {
             let entity = Entity::new(born.address.clone(), kind.clone(), born.snapshot, ctx.address(), deps);
             self.entities.insert(born.address.clone(), entity.start());
         }
-        self.happened(Event::Born { actor: born.address }, ctx);
+        self.happened(Event::Born { actor: born.address, ordered: born.ordered }, ctx);
     }
 }
 

@@ -1,0 +1,58 @@
+//! Asks the journal what the core wants to know or written outside of a commit.
+
+use actix::{AsyncContext, Context};
+
+use super::{Shared, Supervisor, report};
+use crate::runtime::journal::Cursor;
+use crate::runtime::partition::{Command, Event};
+
+impl Supervisor {
+    pub(super) fn ask_journal(&self, command: Command, ctx: &Context<Self>) {
+        let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address());
+        actix::spawn(async move {
+            let event = answer(&shared, partition, command).await;
+            if let Some(event) = event {
+                report(&supervisor, event);
+            }
+        });
+    }
+}
+
+async fn answer(shared: &Shared, partition: u32, command: Command) -> Option<Event> {
+    let journal = &shared.journal;
+    Some(match command {
+        Command::Accuse { id, deaths } => {
+            let outstanding = journal.note_deaths(&id, deaths).await.map_err(|error| error.to_string());
+            Event::Accused { id, outstanding }
+        }
+        Command::Quarantine { actor, id, reason } => {
+            tracing::error!(%actor, %id, reason, "a message is set aside");
+            let result = journal.quarantine(&id, &reason, shared.now()).await;
+            shared.hub.announce(&actor);
+            Event::SetAside { actor, id, result: result.map(|_| ()).map_err(|error| error.to_string()) }
+        }
+        Command::Park { actor, id } => {
+            let result = match journal.park(&id, &actor).await {
+                Ok(true) => Ok(()),
+                Ok(false) => Err("the actor was born meanwhile".to_owned()),
+                Err(error) => Err(error.to_string()),
+            };
+            Event::SetAside { actor, id, result }
+        }
+        Command::Sweep { lane, after, due_by, max } => {
+            let after = after.map(|(due, id)| Cursor { due, id });
+            match journal.sweep(partition, &lane, due_by, after.as_ref(), max as u64).await {
+                Ok(envelopes) => {
+                    let last = envelopes.last().filter(|_| envelopes.len() == max);
+                    let next = last.map(|last| (last.due, last.id.clone()));
+                    Event::Swept { lane, envelopes, next }
+                }
+                Err(error) => {
+                    tracing::warn!(partition, %lane, %error, "the outbox could not be swept");
+                    Event::SweepFailed { lane }
+                }
+            }
+        }
+        _ => return None,
+    })
+}

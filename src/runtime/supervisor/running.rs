@@ -1,0 +1,109 @@
+//! Runs activities: in the room of their lane, stopped when asked, their panics caught.
+
+use std::time::Duration;
+
+use actix::{AsyncContext, Context};
+use futures_util::FutureExt;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::{Shared, Supervisor, report};
+use crate::domain::{EffectNo, Failure, Report};
+use crate::runtime::activity::Work;
+use crate::runtime::fold::panic_text;
+use crate::runtime::journal::{Envelope, MessageId};
+use crate::runtime::partition::Event;
+
+/// How long to wait before a journal that did not answer is asked again.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+/// How long a cancelled activity may take to clean up before it is dropped where it stands.
+const CANCEL_GRACE: Duration = Duration::from_millis(500);
+
+impl Supervisor {
+    pub(super) fn start_activity(&mut self, envelope: Envelope, ours: bool, ctx: &Context<Self>) {
+        let Some((_, room)) = self.shared.lanes.iter().find(|(lane, _)| lane.name == envelope.lane) else {
+            tracing::error!(lane = %envelope.lane, id = %envelope.id, "no such lane of activities");
+            return;
+        };
+        let cancel = CancellationToken::new();
+        self.running.insert(envelope.id.clone(), cancel.clone().drop_guard());
+        let (shared, room, supervisor) = (self.shared.clone(), room.clone(), ctx.address());
+        actix::spawn(async move {
+            let id = envelope.id.clone();
+            let run = run_activity(&shared, &room, envelope, ours, &cancel);
+            let event = tokio::select! {
+                biased;
+                event = run => event,
+                () = stopped(&cancel) => return,
+            };
+            if !cancel.is_cancelled() {
+                report(&supervisor, event.unwrap_or(Event::Unneeded { id }));
+            }
+        });
+    }
+}
+
+async fn stopped(cancel: &CancellationToken) {
+    cancel.cancelled().await;
+    tokio::time::sleep(CANCEL_GRACE).await;
+}
+
+/// Runs an activity once there is room; `None` when its effect turned out to be settled.
+async fn run_activity(
+    shared: &Shared,
+    room: &Semaphore,
+    envelope: Envelope,
+    ours: bool,
+    cancel: &CancellationToken,
+) -> Option<Event> {
+    let permit = tokio::select! {
+        // First: what was stopped before it began does not begin, whether there is room or not.
+        biased;
+        () = cancel.cancelled() => None,
+        permit = room.acquire() => permit.ok(),
+    };
+    let _permit = permit?;
+    if !ours && !still_wanted(shared, &envelope.id, cancel).await {
+        return None;
+    }
+    let Some(effect) = envelope.id.effect() else {
+        tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
+        return None;
+    };
+    let work = Work { id: envelope.id, actor: envelope.to, lane: envelope.lane, input: envelope.body };
+    let outcome = run_caught(shared, &work, effect, cancel).await;
+    shared.hub.ended(&work.actor, effect);
+    let kind = shared.kinds.get(work.actor.kind())?;
+    let body = kind.reported(Report { effect, outcome }).into();
+    Some(Event::Ended { id: work.id, body })
+}
+
+/// Whether an effect that another owner may have settled is still outstanding. A journal that does not answer is asked again: an
+/// activity that starts once too often may act twice.
+async fn still_wanted(shared: &Shared, id: &MessageId, cancel: &CancellationToken) -> bool {
+    while !cancel.is_cancelled() {
+        match shared.journal.still_outstanding(std::slice::from_ref(id)).await {
+            Ok(outstanding) => return !outstanding.is_empty() && !cancel.is_cancelled(),
+            Err(error) => tracing::warn!(%id, %error, "the outbox does not say whether an activity is still wanted"),
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    false
+}
+
+async fn run_caught(
+    shared: &Shared,
+    work: &Work,
+    effect: EffectNo,
+    cancel: &CancellationToken,
+) -> Result<serde_json::Value, Failure> {
+    let (hub, actor) = (shared.hub.clone(), work.actor.clone());
+    let progress = move |fraction| hub.progressed(&actor, effect, fraction);
+    std::panic::AssertUnwindSafe(shared.activities.run(work, &progress, cancel)).catch_unwind().await.unwrap_or_else(
+        |panic| {
+            let said = panic_text(&*panic);
+            tracing::error!(id = %work.id, said, "an activity panicked");
+            Err(Failure::passing("activity_panicked", format!("the step broke down: {said}")))
+        },
+    )
+}
