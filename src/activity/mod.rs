@@ -8,7 +8,6 @@
 //! come from its user and must not open another's files.
 
 mod image;
-pub mod media;
 mod noop;
 mod picture;
 mod render;
@@ -25,6 +24,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use mixvideo_media as media;
 pub use storage::Storage;
 pub use worker::WorkerPool;
 
@@ -144,6 +144,23 @@ fn work_prefix(call: &StepCall) -> String {
 
 fn no_scratch(error: std::io::Error) -> Failure {
     Failure::passing("working_file_failed", format!("a working file could not be written or read: {error}"))
+}
+
+impl From<media::PictureFault> for Failure {
+    fn from(fault: media::PictureFault) -> Self {
+        Self::fatal(fault.code(), fault.to_string())
+    }
+}
+
+impl From<media::Error> for Failure {
+    fn from(error: media::Error) -> Self {
+        let message = match &error {
+            media::Error::Picture(fault) => fault.to_string(),
+            media::Error::Undecodable(_) => media::PictureFault::Damaged.to_string(),
+            media::Error::File { .. } | media::Error::NotScaled(_) | media::Error::NotEncoded(_) => error.to_string(),
+        };
+        if error.may_pass() { Self::passing(error.code(), message) } else { Self::fatal(error.code(), message) }
+    }
 }
 
 impl From<storage::Error> for Failure {
