@@ -70,7 +70,8 @@ pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f3
         .with_fast_start(true)
         .build()
         .map_err(Error::not_encoded)?;
-    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), settings(render)).map_err(Error::not_encoded)?;
+    let mut encoder =
+        Encoder::with_api_config(OpenH264API::from_source(), settings(render)).map_err(Error::not_encoded)?;
     let mut shutter = Shutter::new(render.width, render.height);
     let frames = render.seconds * render.fps;
     for number in 0..frames {

@@ -11,6 +11,7 @@ mod image;
 mod noop;
 mod picture;
 mod render;
+pub mod retention;
 mod settings;
 pub mod signed_url;
 pub mod storage;
@@ -139,7 +140,7 @@ fn sweep(scratch: &Path) -> std::io::Result<()> {
 
 /// How the keys of the step's task's working files begin.
 fn work_prefix(call: &StepCall) -> String {
-    format!("work/{}/", call.task)
+    format!("{}/", retention::working_folder(&call.task))
 }
 
 fn no_scratch(error: std::io::Error) -> Failure {
