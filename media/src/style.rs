@@ -112,7 +112,7 @@ fn mono(colour: [f32; 3], grain: f32) -> [f32; 3] {
     // As through an orange filter: skies darken, skin lightens.
     let light = contrast(colour[0] * 0.42 + colour[1] * 0.46 + colour[2] * 0.12, 0.6);
     // Grain shows in the middle tones, as on film.
-    [light + grain * 0.045 * (1.0 - (2.0 * light - 1.0).powi(2)); 3]
+    [light + grain * 0.025 * (1.0 - (2.0 * light - 1.0).powi(2)); 3]
 }
 
 fn vivid(colour: [f32; 3]) -> [f32; 3] {
