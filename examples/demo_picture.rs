@@ -111,7 +111,11 @@ fn water(x: f32, y: f32) -> Colour {
     let sway = ripple * 0.020 + small * 0.008;
     let mirrored = SHORE - (y - SHORE) * 0.98 + (ripple * 0.11 + small * 0.05) * (0.25 + depth);
     let reflected = land(x + sway, mirrored.clamp(0.0, SHORE - 0.001), 0.0);
-    let tint = mixed(reflected, [0.07, 0.12, 0.22], 0.20 + 0.42 * depth);
+    // Blue water under a yellow glow would look green: below the sun the water is red-brown and dims green most.
+    let near_sun = (-((x - SUN.0) / 0.42).powi(2)).exp();
+    let deep = mixed([0.07, 0.12, 0.22], [0.30, 0.13, 0.15], near_sun);
+    let filtered: Colour = std::array::from_fn(|n| reflected[n] * (1.0 - [0.0, 0.20, 0.12][n] * near_sun));
+    let tint = mixed(filtered, deep, 0.20 + 0.42 * depth);
     // The sun's road: glints that scatter sideways towards the viewer.
     let road = (-((x - SUN.0) / (0.045 + depth * 0.10)).powi(2)).exp();
     let glint = smooth(0.03, 0.20, ripple + small * 0.9) * road * (1.0 - 0.45 * depth);

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs all tests. Installs what they need when it is missing (Debian's PostgreSQL 15, at the version that the
+# Runs all tests. Installs what they need when it is missing (Debian's PostgreSQL 15 and ffmpeg, at the versions that the
 # distribution pins), and starts a private PostgreSQL for them, which is gone afterwards.
 # Arguments are passed on to the test runner: `bash tests/run.sh journal` runs the tests whose names hold "journal".
 set -euo pipefail
@@ -10,13 +10,20 @@ postgres_programs() {
     find /usr/lib/postgresql -mindepth 2 -maxdepth 2 -name bin -type d 2>/dev/null | sort -rV | head -n 1
 }
 
-programs=$(postgres_programs)
-if [ ! -x "$programs/postgres" ]; then
-    echo "PostgreSQL is missing: installing Debian's" >&2
-    apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends postgresql >&2
-    programs=$(postgres_programs)
+missing=()
+if [ ! -x "$(postgres_programs)/postgres" ]; then
+    missing+=(postgresql)
 fi
+# The tests look at the videos with ffprobe and ffmpeg; the product itself needs neither.
+if ! command -v ffprobe >/dev/null || ! command -v ffmpeg >/dev/null; then
+    missing+=(ffmpeg)
+fi
+if [ ${#missing[@]} -gt 0 ]; then
+    echo "installing what is missing: ${missing[*]}" >&2
+    apt-get update -qq
+    DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
+fi
+programs=$(postgres_programs)
 
 # PostgreSQL refuses to run as root: then it runs as the user that its package made.
 as_postgres() {

@@ -8,10 +8,10 @@
 //! come from its user and must not open another's files.
 
 mod image;
-pub mod media;
 mod noop;
 mod picture;
 mod render;
+pub mod retention;
 mod runner;
 mod settings;
 pub mod signed_url;
@@ -26,6 +26,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use mixvideo_media as media;
 pub use storage::Storage;
 pub use worker::WorkerPool;
 
@@ -140,11 +141,28 @@ fn sweep(scratch: &Path) -> std::io::Result<()> {
 
 /// How the keys of the step's task's working files begin.
 fn work_prefix(call: &StepCall) -> String {
-    format!("work/{}/", call.task)
+    format!("{}/", retention::working_folder(&call.task))
 }
 
 fn no_scratch(error: std::io::Error) -> Failure {
     Failure::passing("working_file_failed", format!("a working file could not be written or read: {error}"))
+}
+
+impl From<media::PictureFault> for Failure {
+    fn from(fault: media::PictureFault) -> Self {
+        Self::fatal(fault.code(), fault.to_string())
+    }
+}
+
+impl From<media::Error> for Failure {
+    fn from(error: media::Error) -> Self {
+        let message = match &error {
+            media::Error::Picture(fault) => fault.to_string(),
+            media::Error::Undecodable(_) => media::PictureFault::Damaged.to_string(),
+            media::Error::File { .. } | media::Error::NotScaled(_) | media::Error::NotEncoded(_) => error.to_string(),
+        };
+        if error.may_pass() { Self::passing(error.code(), message) } else { Self::fatal(error.code(), message) }
+    }
 }
 
 impl From<storage::Error> for Failure {

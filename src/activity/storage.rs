@@ -15,8 +15,11 @@ use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{GetOptions, GetRange, ObjectStore, ObjectStoreExt};
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
+use tokio::sync::RwLock;
+
+use crate::domain::Timestamp;
 
 /// The longest key, in bytes.
 const KEY_LENGTH_MAX: usize = 255;
@@ -94,10 +97,35 @@ pub struct Reading {
     pub stream: BoxStream<'static, Result<Bytes, Error>>,
 }
 
+/// A file as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Which file.
+    pub key: String,
+    /// Its size in bytes.
+    pub bytes: u64,
+    /// When it was written last, by the store's clock.
+    pub written: Timestamp,
+}
+
+/// What a sweep removed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many files.
+    pub files: usize,
+    /// How many bytes they had.
+    pub bytes: u64,
+    /// Whether it stopped at its limit, so that another sweep may find more.
+    pub more: bool,
+}
+
 /// The store of files. Cloning it is cheap and gives the same store.
 #[derive(Clone, Debug)]
 pub struct Storage {
     store: Arc<dyn ObjectStore>,
+    /// Held by a sweep for the moment between a file's last look and its removal, and shared by writers of inputs: a
+    /// file that a customer has just sent again is not taken away.
+    sweeping: Arc<RwLock<()>>,
 }
 
 impl Storage {
@@ -113,8 +141,9 @@ impl Storage {
         let absolute = FilePath::new(directory).canonicalize().map_err(failed)?;
         let store = LocalFileSystem::new_with_prefix(absolute)
             .map_err(|source| Error::of("open", directory, source))?
-            .with_fsync(true);
-        Ok(Self { store: Arc::new(store) })
+            .with_fsync(true)
+            .with_automatic_cleanup(true);
+        Ok(Self { store: Arc::new(store), sweeping: Arc::default() })
     }
 
     /// Writes `bytes` as `key`, replacing what was there; durable when it returns.
@@ -128,7 +157,7 @@ impl Storage {
     }
 
     /// Keeps a customer's bytes under their own digest, `inputs/<sha256>`, and returns that key. The same bytes are
-    /// kept once.
+    /// kept once, and written anew each time: the time of the file is the time of its last use, by which it is removed.
     ///
     /// # Errors
     /// [`Error::Store`].
@@ -136,11 +165,8 @@ impl Storage {
         let bytes = bytes.into();
         let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         let key = format!("inputs/{digest}");
-        match self.size(&key).await {
-            Ok(size) if size == bytes.len() as u64 => {}
-            Ok(_) | Err(Error::NotFound(_)) => self.put(&key, bytes).await?,
-            Err(error) => return Err(error),
-        }
+        let _unswept = self.sweeping.read().await;
+        self.put(&key, bytes).await?;
         Ok(key)
     }
 
@@ -192,7 +218,14 @@ impl Storage {
     /// # Errors
     /// [`Error::InvalidKey`], [`Error::NotFound`], [`Error::Store`].
     pub async fn copy(&self, from: &str, to: &str) -> Result<(), Error> {
-        self.store.copy(&path_of(from)?, &path_of(to)?).await.map_err(|source| Error::of("copy", from, source))
+        let (source, target) = (path_of(from)?, path_of(to)?);
+        let found = self.store.head(&source).await.map_err(|error| Error::of("copy", from, error))?;
+        // On a local directory a copy is a second name of the same file, and renaming one over the other would do
+        // nothing but leave a staged name behind.
+        if self.store.head(&target).await.is_ok_and(|there| there.e_tag.is_some() && there.e_tag == found.e_tag) {
+            return Ok(());
+        }
+        self.store.copy(&source, &target).await.map_err(|source| Error::of("copy", from, source))
     }
 
     /// Removes the file; one that is already gone is no error.
@@ -204,6 +237,50 @@ impl Storage {
             Ok(()) | Err(Error::NotFound(_)) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    /// Removes the files below `folder` that `may_go` names, `most` of them at once, and the directories that this
+    /// leaves empty. Holds one file's facts at a time in memory; a sweep that was cut short is simply repeated.
+    ///
+    /// # Errors
+    /// [`Error::InvalidKey`], [`Error::Store`]. What was removed until then stays removed.
+    pub async fn sweep(
+        &self,
+        folder: &str,
+        most: usize,
+        may_go: impl Fn(&StoredFile) -> bool + Send + Sync,
+    ) -> Result<Swept, Error> {
+        let mut swept = Swept::default();
+        let mut found = self.store.list(Some(&path_of(folder)?));
+        while let Some(meta) = found.next().await {
+            let listed = StoredFile::of(&meta.map_err(|source| Error::of("list", folder, source))?);
+            if !may_go(&listed) {
+                continue;
+            }
+            if swept.files == most {
+                swept.more = true;
+                break;
+            }
+            let _alone = self.sweeping.write().await;
+            // The listing may be older than the file by now.
+            let path = path_of(&listed.key)?;
+            match self.store.head(&path).await.map_err(|source| Error::of("look up", &listed.key, source)) {
+                Ok(meta) if !may_go(&StoredFile::of(&meta)) => continue,
+                Ok(_) => self.delete(&listed.key).await?,
+                Err(Error::NotFound(_)) => continue,
+                Err(error) => return Err(error),
+            }
+            swept.files += 1;
+            swept.bytes += listed.bytes;
+        }
+        Ok(swept)
+    }
+}
+
+impl StoredFile {
+    fn of(meta: &ObjectMeta) -> Self {
+        let written = Timestamp(meta.last_modified.timestamp_millis());
+        Self { key: meta.location.to_string(), bytes: meta.size, written }
     }
 }
 
@@ -286,6 +363,61 @@ mod tests {
         storage.delete("work/a").await.unwrap();
         assert_eq!(storage.get("results/a", 9).await.unwrap(), "one");
         assert!(matches!(storage.copy("work/a", "results/a").await, Err(Error::NotFound(_))));
+    }
+
+    #[tokio::test]
+    async fn a_copy_made_twice_leaves_nothing_behind() {
+        let (directory, storage) = storage();
+        storage.put("work/a", "one").await.unwrap();
+        for _ in 0..2 {
+            storage.copy("work/a", "results/a").await.unwrap();
+        }
+        let names = std::fs::read_dir(directory.path().join("files/results")).unwrap();
+        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["a"]);
+    }
+
+    #[tokio::test]
+    async fn a_sweep_takes_what_may_go_in_bounded_portions_and_nothing_beside_its_folder() {
+        let (directory, storage) = storage();
+        for key in ["work/t/a", "work/t/b", "work/t/c", "work/t2/a", "results/t/a"] {
+            storage.put(key, "12345").await.unwrap();
+        }
+        let spares_c = |file: &StoredFile| file.key != "work/t/c";
+        let first = storage.sweep("work/t", 1, spares_c).await.unwrap();
+        assert_eq!(first, Swept { files: 1, bytes: 5, more: true });
+        let second = storage.sweep("work/t", 9, spares_c).await.unwrap();
+        assert_eq!(second, Swept { files: 1, bytes: 5, more: false });
+        for kept in ["work/t/c", "work/t2/a", "results/t/a"] {
+            assert!(storage.size(kept).await.is_ok(), "{kept} was removed");
+        }
+        storage.sweep("work/t", 9, |_| true).await.unwrap();
+        assert!(!directory.path().join("files/work/t").exists(), "an empty directory was left behind");
+        assert_eq!(storage.sweep("work/t", 9, |_| true).await.unwrap(), Swept::default());
+        assert!(matches!(storage.sweep("../files", 9, |_| true).await, Err(Error::InvalidKey(_))));
+    }
+
+    #[tokio::test]
+    async fn an_input_that_is_sent_again_counts_as_new() {
+        let (directory, storage) = storage();
+        let key = storage.put_input("abc").await.unwrap();
+        let file = std::fs::File::open(directory.path().join("files").join(&key)).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000)).unwrap();
+        storage.put_input("abc").await.unwrap();
+        let old = |file: &StoredFile| file.written < Timestamp(2_000_000);
+        assert_eq!(storage.sweep("inputs", 9, old).await.unwrap(), Swept::default());
+        assert_eq!(storage.get(&key, 3).await.unwrap(), "abc");
+    }
+
+    #[tokio::test]
+    async fn a_file_written_again_during_a_sweep_stays() {
+        let (_directory, storage) = storage();
+        storage.put("inputs/a", "1").await.unwrap();
+        // The first look is the listing's, the second the one before the removal.
+        let looks = std::sync::atomic::AtomicUsize::new(0);
+        let once = |_: &StoredFile| looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
+        assert_eq!(storage.sweep("inputs", 9, once).await.unwrap(), Swept::default());
+        assert!(storage.size("inputs/a").await.is_ok());
     }
 
     #[tokio::test]

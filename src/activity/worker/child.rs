@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use rlimit::Resource;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::{ASSIGNMENT_BYTES_MAX, Assignment, INPUT, Job, Limits, MISBEHAVE_VARIABLE, Misbehaviour, OUTPUT, Said};
@@ -109,11 +110,26 @@ fn carry_out(job: &Job) -> Result<Value, Failure> {
         say(&Said::Progress(part));
     };
     match job {
-        Job::Picture => media::take_picture(input, output),
-        Job::Render(render) => media::render(render, input, output, &progress),
-        Job::Image(restyle) => media::restyle(restyle, input, output),
+        Job::Picture => reported(media::take_picture(input, output)),
+        Job::Render(render) => reported(media::render(render, input, output, &progress)),
+        Job::Image(restyle) => reported(media::restyle(restyle, input, output)),
         Job::Misbehave { how } if std::env::var_os(MISBEHAVE_VARIABLE).is_some() => Ok(misbehave(*how)),
         Job::Misbehave { .. } => Err(Failure::fatal("job_unknown", "there is no such job")),
+    }
+}
+
+/// What the job left, as the parent hears it. The causes of a failure go to stderr, which is the server's log.
+fn reported(outcome: Result<impl Serialize, media::Error>) -> Result<Value, Failure> {
+    match outcome {
+        Ok(left) => Ok(serde_json::to_value(left).expect("a report holds numbers only")),
+        Err(error) => {
+            let mut cause: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(link) = cause {
+                eprintln!("{link}");
+                cause = link.source();
+            }
+            Err(error.into())
+        }
     }
 }
 

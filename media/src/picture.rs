@@ -4,36 +4,31 @@ use std::io::Read;
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage, metadata::Orientation};
-use serde_json::{Value, json};
 
-use super::{
-    PICTURE_BYTES_MAX, PictureFault, PictureKind, WORKING_SIDE_MAX, Window, inspect, no_file, scale, write_jpeg,
-};
-use crate::domain::Failure;
+use super::{Error, PICTURE_BYTES_MAX, PictureKind, Size, WORKING_SIDE_MAX, Window, inspect, scale, write_jpeg};
 
 /// What decoding may allocate, in bytes: 50 million pixels of four channels of 16 bits, and the decoder's own needs.
 const DECODER_BYTES_MAX: u64 = 512 << 20;
 /// The quality of working copies: high, because they are encoded once more.
 const WORKING_QUALITY: u8 = 92;
 
-/// Decodes the customer's picture at `input` and leaves its upright working copy, a JPEG, at `output`. Returns its
-/// width and height.
+/// Decodes the customer's picture at `input` and leaves its upright working copy, a JPEG, at `output`.
 ///
 /// # Errors
-/// What [`PictureFault`] names, fatal; `working_file_failed`, passing.
-pub fn take_picture(input: &Path, output: &Path) -> Result<Value, Failure> {
+/// What [`PictureFault`](super::PictureFault) names, [`Error::Undecodable`], [`Error::File`].
+pub fn take_picture(input: &Path, output: &Path) -> Result<Size, Error> {
     let picture = open(input)?;
     let (width, height) = picture.dimensions();
     write_jpeg(picture, WORKING_QUALITY, output)?;
-    Ok(json!({ "width": width, "height": height }))
+    Ok(Size { width, height })
 }
 
 /// The picture at `path`, decoded within the limits, upright, without transparency, no side over
 /// [`WORKING_SIDE_MAX`].
-pub(super) fn open(path: &Path) -> Result<RgbImage, Failure> {
+pub(super) fn open(path: &Path) -> Result<RgbImage, Error> {
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(|error| no_file("open", &error))?;
-    file.take(PICTURE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| no_file("read", &error))?;
+    let file = std::fs::File::open(path).map_err(|error| Error::file("open", error))?;
+    file.take(PICTURE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(|error| Error::file("read", error))?;
     let facts = inspect(&bytes)?;
     let (picture, orientation) = decode(&bytes, facts.kind)?;
     // Scaled before it is turned: a turn needs a second copy.
@@ -42,7 +37,7 @@ pub(super) fn open(path: &Path) -> Result<RgbImage, Failure> {
     Ok(picture.into_rgb8())
 }
 
-fn decode(bytes: &[u8], kind: PictureKind) -> Result<(DynamicImage, Orientation), Failure> {
+fn decode(bytes: &[u8], kind: PictureKind) -> Result<(DynamicImage, Orientation), Error> {
     let format = match kind {
         PictureKind::Jpeg => ImageFormat::Jpeg,
         PictureKind::Png => ImageFormat::Png,
@@ -52,17 +47,11 @@ fn decode(bytes: &[u8], kind: PictureKind) -> Result<(DynamicImage, Orientation)
     limits.max_alloc = Some(DECODER_BYTES_MAX);
     let mut reader = ImageReader::with_format(std::io::Cursor::new(bytes), format);
     reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(unreadable)?;
+    let mut decoder = reader.into_decoder().map_err(Error::undecodable)?;
     // A damaged note about the orientation is no reason to refuse the picture.
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let picture = DynamicImage::from_decoder(decoder).map_err(unreadable)?;
+    let picture = DynamicImage::from_decoder(decoder).map_err(Error::undecodable)?;
     Ok((picture, orientation))
-}
-
-/// The decoder's own words stay in the log; they help nobody who holds a broken picture.
-fn unreadable(error: image::ImageError) -> Failure {
-    eprintln!("the picture cannot be decoded: {error}");
-    PictureFault::Damaged.into()
 }
 
 /// The picture without transparency: laid on white.
@@ -80,7 +69,7 @@ fn flattened(picture: DynamicImage) -> RgbImage {
     flat
 }
 
-fn shrunk(picture: RgbImage) -> Result<RgbImage, Failure> {
+fn shrunk(picture: RgbImage) -> Result<RgbImage, Error> {
     let (width, height) = picture.dimensions();
     let longest = width.max(height);
     if longest <= WORKING_SIDE_MAX {

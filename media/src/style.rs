@@ -4,10 +4,8 @@ use std::path::Path;
 
 use image::RgbImage;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
-use super::{SIDE_RANGE, Window, picture, scale, write_jpeg};
-use crate::domain::Failure;
+use super::{Error, SIDE_RANGE, Size, Window, picture, scale, write_jpeg};
 
 /// The quality of finished pictures.
 const QUALITY: u8 = 90;
@@ -46,11 +44,11 @@ pub struct Restyle {
 }
 
 /// Makes a picture in the look of `restyle` from the one at `input` and leaves it, a JPEG, at `output`. The frame is
-/// filled: what does not fit its shape is cut. Returns its width and height.
+/// filled: what does not fit its shape is cut.
 ///
 /// # Errors
-/// A picture that cannot be read, `working_file_failed`.
-pub fn restyle(restyle: &Restyle, input: &Path, output: &Path) -> Result<Value, Failure> {
+/// A picture that cannot be read, [`Error::File`].
+pub fn restyle(restyle: &Restyle, input: &Path, output: &Path) -> Result<Size, Error> {
     let picture = picture::open(input)?;
     let (width, height) = size_of(restyle, picture.dimensions());
     let mut picture = scale(&picture, Window::filling(picture.dimensions(), width, height), width, height)?;
@@ -59,7 +57,7 @@ pub fn restyle(restyle: &Restyle, input: &Path, output: &Path) -> Result<Value, 
         frame(&mut picture);
     }
     write_jpeg(picture, QUALITY, output)?;
-    Ok(json!({ "width": width, "height": height }))
+    Ok(Size { width, height })
 }
 
 /// The size of the result: what was asked for; a missing side follows the picture's shape; with neither, the picture's
@@ -114,7 +112,7 @@ fn mono(colour: [f32; 3], grain: f32) -> [f32; 3] {
     // As through an orange filter: skies darken, skin lightens.
     let light = contrast(colour[0] * 0.42 + colour[1] * 0.46 + colour[2] * 0.12, 0.6);
     // Grain shows in the middle tones, as on film.
-    [light + grain * 0.045 * (1.0 - (2.0 * light - 1.0).powi(2)); 3]
+    [light + grain * 0.025 * (1.0 - (2.0 * light - 1.0).powi(2)); 3]
 }
 
 fn vivid(colour: [f32; 3]) -> [f32; 3] {

@@ -1,7 +1,6 @@
 //! What a picture is, by its first bytes. No pixel is decoded, so this is safe and cheap enough for the server itself.
 
 use super::{PICTURE_BYTES_MAX, PICTURE_PIXELS_MAX};
-use crate::domain::Failure;
 
 /// A kind of picture that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,12 +79,6 @@ impl PictureFault {
             Self::Damaged => "picture_damaged",
             Self::MalformedDataUrl(_) => "data_url_malformed",
         }
-    }
-}
-
-impl From<PictureFault> for Failure {
-    fn from(fault: PictureFault) -> Self {
-        Self::fatal(fault.code(), fault.to_string())
     }
 }
 

@@ -17,11 +17,9 @@ use openh264::encoder::{
 use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
 
 use super::camera::Move;
-use super::{Window, no_file, picture, scale, scaling_failed};
-use crate::domain::Failure;
+use super::{Error, Window, picture, scale};
 
 /// How long a video may be, in seconds.
 pub const SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
@@ -50,22 +48,30 @@ pub struct Render {
     pub movement: Move,
 }
 
+/// A video that a job has left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Film {
+    /// How many frames it has.
+    pub frames: u32,
+}
+
 /// Makes the video of the picture at `input` and leaves it at `output`; the frame is filled, what does not fit its
-/// shape is cut. `progress` hears the part done after every frame. Returns the number of frames.
+/// shape is cut. `progress` hears the part done after every frame.
 ///
 /// The same picture and settings give the same bytes.
 ///
 /// # Errors
-/// A picture that cannot be read, `encoder_failed`, `working_file_failed`.
-pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f32)) -> Result<Value, Failure> {
+/// A picture that cannot be read, [`Error::NotEncoded`], [`Error::File`].
+pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f32)) -> Result<Film, Error> {
     let planes = Planes::of(&prepared(render, picture::open(input)?)?);
-    let file = std::fs::File::create(output).map_err(|error| no_file("write", &error))?;
+    let file = std::fs::File::create(output).map_err(|error| Error::file("write", error))?;
     let mut muxer = MuxerBuilder::new(BufWriter::new(file))
         .video(VideoCodec::H264, render.width, render.height, f64::from(render.fps))
         .with_fast_start(true)
         .build()
-        .map_err(encoder_failed)?;
-    let mut encoder = Encoder::with_api_config(OpenH264API::from_source(), settings(render)).map_err(encoder_failed)?;
+        .map_err(Error::not_encoded)?;
+    let mut encoder =
+        Encoder::with_api_config(OpenH264API::from_source(), settings(render)).map_err(Error::not_encoded)?;
     let mut shutter = Shutter::new(render.width, render.height);
     let frames = render.seconds * render.fps;
     for number in 0..frames {
@@ -74,14 +80,14 @@ pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f3
         let seconds = f64::from(number) / f64::from(render.fps);
         let frame = shutter.take(&planes, window)?;
         let at = Timestamp::from_millis((seconds * 1000.0) as u64);
-        let encoded = encoder.encode_at(&frame, at).map_err(encoder_failed)?;
+        let encoded = encoder.encode_at(&frame, at).map_err(Error::not_encoded)?;
         let key_frame = matches!(encoded.frame_type(), FrameType::IDR | FrameType::I);
-        muxer.write_video(seconds, &encoded.to_vec(), key_frame).map_err(encoder_failed)?;
+        muxer.write_video(seconds, &encoded.to_vec(), key_frame).map_err(Error::not_encoded)?;
         progress((number + 1) as f32 / frames as f32);
     }
-    muxer.finish_in_place().map_err(encoder_failed)?;
-    muxer.into_writer().flush().map_err(|error| no_file("write", &error))?;
-    Ok(json!({ "frames": frames }))
+    muxer.finish_in_place().map_err(Error::not_encoded)?;
+    muxer.into_writer().flush().map_err(|error| Error::file("write", error))?;
+    Ok(Film { frames })
 }
 
 fn settings(render: &Render) -> EncoderConfig {
@@ -105,7 +111,7 @@ fn settings(render: &Render) -> EncoderConfig {
 }
 
 /// The picture no larger than the closest view needs it: every frame is then cut from fewer pixels, and shimmers less.
-fn prepared(render: &Render, picture: RgbImage) -> Result<RgbImage, Failure> {
+fn prepared(render: &Render, picture: RgbImage) -> Result<RgbImage, Error> {
     let closest = Window::filling(picture.dimensions(), render.width, render.height).width / render.movement.closest();
     let part = f64::from(render.width) / closest;
     if part >= 1.0 {
@@ -165,17 +171,13 @@ impl Shutter {
         }
     }
 
-    fn take(&mut self, planes: &Planes, window: Window) -> Result<YUVSlices<'_>, Failure> {
+    fn take(&mut self, planes: &Planes, window: Window) -> Result<YUVSlices<'_>, Error> {
         let options = window.cut();
-        self.resizer.resize(&planes.brightness, &mut self.brightness, &options).map_err(scaling_failed)?;
-        self.resizer.resize(&planes.blue, &mut self.blue, &options).map_err(scaling_failed)?;
-        self.resizer.resize(&planes.red, &mut self.red, &options).map_err(scaling_failed)?;
+        self.resizer.resize(&planes.brightness, &mut self.brightness, &options).map_err(Error::not_scaled)?;
+        self.resizer.resize(&planes.blue, &mut self.blue, &options).map_err(Error::not_scaled)?;
+        self.resizer.resize(&planes.red, &mut self.red, &options).map_err(Error::not_scaled)?;
         let (width, height) = (self.brightness.width() as usize, self.brightness.height() as usize);
         let slices = (self.brightness.buffer(), self.blue.buffer(), self.red.buffer());
         Ok(YUVSlices::new(slices, (width, height), (width, width / 2, width / 2)))
     }
-}
-
-fn encoder_failed(cause: impl std::fmt::Display) -> Failure {
-    Failure::fatal("encoder_failed", format!("the video could not be encoded: {cause}"))
 }
