@@ -145,7 +145,7 @@ impl App {
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
-            storage,
+            storage: storage.clone(),
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal, database.clone()),
             templates: Templates::new(database.clone()),
@@ -160,7 +160,7 @@ impl App {
         });
         let server = listen(&config, state, listener)?;
         let stop = CancellationToken::new();
-        actix::spawn(retention::run(engine.clone(), clock, config.journal.retention_days, stop.clone()));
+        actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
         Ok(Self { base_url: local_url(bound), engine, server, drain, stop, _lock: lock })

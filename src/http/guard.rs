@@ -17,7 +17,7 @@ use super::caller::{self, Caller};
 use super::envelope::{self, Stamp, TraceId};
 use super::error::{Error, Stamped};
 use crate::auth::roles::{self, Access, Route};
-use crate::runtime::fold::panic_text;
+use crate::runtime::kind::panic_text;
 
 /// The header that carries the trace id of every answer, files and streams included.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");

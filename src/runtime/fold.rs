@@ -1,10 +1,9 @@
 //! Several messages of one actor become one [`Unit`]: the step from decisions to a commit.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::journal::{DECIDE, Entry, Envelope, MessageId, Unit};
-use super::kind::{Kind, State, Step, Undecided};
+use super::kind::{Kind, State, Step, Undecided, caught};
 use crate::domain::{Address, EffectNo, Moment, Order, Timestamp};
 
 /// What an actor is in memory.
@@ -93,22 +92,11 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
 }
 
 fn step(kind: &dyn Kind, state: Option<&State>, envelope: &Envelope, moment: Moment) -> Result<Step, Undecided> {
-    let step = catch_unwind(AssertUnwindSafe(|| kind.decide(state, &envelope.body, moment)))
-        .unwrap_or_else(|panic| Err(Undecided::Broken(format!("the handler panicked: {}", panic_text(&*panic)))))?;
+    let step = caught(|| kind.decide(state, &envelope.body, moment)).map_err(Undecided::Broken)??;
     if state.is_none() && step.state.is_none() {
         return Err(Undecided::Broken("a birth was decided without a state".to_owned()));
     }
     Ok(step)
-}
-
-/// What a panic said.
-#[must_use]
-pub fn panic_text(panic: &(dyn std::any::Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("no message")
 }
 
 /// Turns orders into outbox rows; an order that cancels one of this same fold leaves neither behind.
@@ -157,7 +145,7 @@ fn unit(
     settled: Vec<MessageId>,
 ) -> Result<Unit, Undecided> {
     let state = after.state.as_ref().ok_or_else(|| Undecided::Broken("there is no state to store".to_owned()))?;
-    let state = kind.row(state).map_err(Undecided::Broken)?;
+    let state = caught(|| kind.row(state)).and_then(|row| row).map_err(Undecided::Broken)?;
     Ok(Unit { actor: actor.clone(), table: kind.table(), expected, entries, state, posts, settled, claim: None })
 }
 

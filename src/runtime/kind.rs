@@ -1,6 +1,7 @@
 //! A kind of actor as the engine sees it: a [`Machine`] without its types, and where its states are stored.
 
 use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -10,6 +11,24 @@ use crate::domain::{Machine, Moment, Order, Report, Verdict};
 
 /// A state whose type only its kind knows.
 pub type State = Arc<dyn Any + Send + Sync>;
+
+/// Runs code of a kind; a panic of it becomes an error with what it said, so that it harms one actor only.
+///
+/// # Errors
+/// A sentence, when it panicked.
+pub fn caught<T>(code: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(code)).map_err(|panic| format!("it panicked: {}", panic_text(&*panic)))
+}
+
+/// What a panic said.
+#[must_use]
+pub fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}
 
 /// One decision, without its types.
 #[derive(Debug)]

@@ -20,7 +20,7 @@ use super::actor::{self, Adopt, Decide, Entity};
 use super::fold::Snapshot;
 use super::journal::committer::Committer;
 use super::journal::{Envelope, Journal, MessageId, Outcome, Stored};
-use super::kind::{Kind, Unreadable};
+use super::kind::{Kind, Unreadable, caught};
 use super::mailbox::Mailbox;
 use super::mailman::{Errand, Mailman, Swept};
 use super::partition::{Command, Event, Limits, LoadFailure, Partition};
@@ -284,12 +284,16 @@ impl Supervisor {
         let snapshot = match stored {
             None => Snapshot { version: 0, state: None },
             Some(stored) => {
-                let state = kind.read(stored.schema, &stored.state).map_err(|unreadable| match unreadable {
-                    Unreadable::Newer(schema) => LoadFailure::Newer(format!("its state has schema {schema}")),
-                    Unreadable::Broken(reason) => {
-                        LoadFailure::Unreadable(format!("its state cannot be read: {reason}"))
-                    }
-                })?;
+                let read = caught(|| kind.read(stored.schema, &stored.state));
+                let state =
+                    read.unwrap_or_else(|reason| Err(Unreadable::Broken(reason))).map_err(
+                        |unreadable| match unreadable {
+                            Unreadable::Newer(schema) => LoadFailure::Newer(format!("its state has schema {schema}")),
+                            Unreadable::Broken(reason) => {
+                                LoadFailure::Unreadable(format!("its state cannot be read: {reason}"))
+                            }
+                        },
+                    )?;
                 Snapshot { version: stored.version, state: Some(state) }
             }
         };

@@ -8,11 +8,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{Shared, Supervisor, report};
-use crate::domain::{EffectNo, Failure, Report};
+use crate::domain::{Address, EffectNo, Failure, Report};
 use crate::runtime::activity::Work;
-use crate::runtime::fold::panic_text;
 use crate::runtime::journal::{Envelope, MessageId};
+use crate::runtime::kind::{caught, panic_text};
 use crate::runtime::partition::Event;
+use crate::runtime::watch::Hub;
 
 /// How long to wait before a journal that did not answer is asked again.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -71,11 +72,26 @@ async fn run_activity(
         return None;
     };
     let work = Work { id: envelope.id, actor: envelope.to, lane: envelope.lane, input: envelope.body };
+    let shown = Shown { hub: &shared.hub, actor: &work.actor, effect };
     let outcome = run_caught(shared, &work, effect, cancel).await;
-    shared.hub.ended(&work.actor, effect);
+    drop(shown);
     let kind = shared.kinds.get(work.actor.kind())?;
-    let body = kind.reported(Report { effect, outcome }).into();
-    Some(Event::Ended { id: work.id, body })
+    // A report that cannot be told is no message of the actor: it will be set aside with what stands in its place.
+    let body = caught(|| kind.reported(Report { effect, outcome })).unwrap_or_else(|reason| reason);
+    Some(Event::Ended { id: work.id, body: body.into() })
+}
+
+/// The progress of an activity is shown until it ended, or was dropped where it stood.
+struct Shown<'a> {
+    hub: &'a Hub,
+    actor: &'a Address,
+    effect: EffectNo,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.hub.ended(self.actor, self.effect);
+    }
 }
 
 /// Whether an effect that another owner may have settled is still outstanding. A journal that does not answer is asked again: an
