@@ -1,7 +1,9 @@
 #!/bin/bash
-# Runs all tests. Installs what they need when it is missing (Debian's PostgreSQL 15 and ffmpeg, at the versions that the
-# distribution pins), and starts a private PostgreSQL for them, which is gone afterwards.
-# Arguments are passed on to the test runner: `bash tests/run.sh journal` runs the tests whose names hold "journal".
+# Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
+# compiler, PostgreSQL 15 and ffmpeg, at the versions that the distribution pins), and starts a private PostgreSQL for
+# the tests, which is gone afterwards.
+# With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
+# "journal".
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -11,6 +13,10 @@ postgres_programs() {
 }
 
 missing=()
+# The video encoder is compiled from C++.
+if ! command -v c++ >/dev/null; then
+    missing+=(g++)
+fi
 if [ ! -x "$(postgres_programs)/postgres" ]; then
     missing+=(postgresql)
 fi
@@ -24,6 +30,11 @@ if [ ${#missing[@]} -gt 0 ]; then
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 programs=$(postgres_programs)
+
+if [ $# = 0 ]; then
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+fi
 
 # PostgreSQL refuses to run as root: then it runs as the user that its package made.
 as_postgres() {
@@ -55,7 +66,7 @@ as_postgres "$programs/pg_ctl" -D "$home/data" -l "$home/log" -s -w -t 60 \
 export MIXVIDEO_TEST_POSTGRES="postgres://mixvideo@127.0.0.1:$port/postgres"
 
 if cargo nextest --version >/dev/null 2>&1; then
-    cargo nextest run --workspace "$@"
+    cargo nextest run --workspace --locked --no-fail-fast "$@"
 else
-    cargo test --workspace "$@"
+    cargo test --workspace --locked --no-fail-fast "$@"
 fi

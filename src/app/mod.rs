@@ -75,7 +75,7 @@ pub enum Error {
         url: String,
         /// Why.
         #[source]
-        source: activity::storage::Error,
+        source: Box<activity::storage::Error>,
     },
     /// Something of the machine could not be used.
     #[error("{what} could not be used")]
@@ -123,7 +123,7 @@ impl App {
         let database = Database::open(config.database.address()).await?;
         let library = definitions::library(&config.workflows.directory, &database, clock.now()).await?;
         let storage = Storage::open(&config.storage.url)
-            .map_err(|source| Error::Storage { url: config.storage.url.clone(), source })?;
+            .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
         let activities = open_activities(&config, storage.clone())?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
