@@ -248,10 +248,10 @@ mod tests {
 
     #[test]
     fn order_cancelled_in_the_same_fold_leaves_neither_behind() {
-        let folded = folded(&[said("a", "Arm"), said("b", "Disarm")]);
+        let folded = folded(&[said("from outside", "Arm"), said("clerk/2:7:0", "Disarm")]);
         let unit = folded.unit.expect("something is decided");
         assert_eq!(unit.posts, []);
-        assert_eq!(unit.settled, ["a".into(), "b".into()]);
+        assert_eq!(unit.settled, ["clerk/2:7:0".into()], "what comes from outside settles nothing");
         assert_eq!((unit.version(), folded.after.version), (2, 2));
     }
 
@@ -274,7 +274,7 @@ mod tests {
         assert_eq!(folded.after.version, 1);
         let failed = folded.failed.expect("the second fails");
         assert_eq!(failed.message, "b".into());
-        assert_eq!(failed.why, Undecided::Broken("the handler panicked: on purpose".to_owned()));
+        assert_eq!(failed.why, Undecided::Broken("it panicked: on purpose".to_owned()));
     }
 
     #[test]

@@ -96,6 +96,8 @@ impl WorkerPool {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // An allocator that reserves a gigabyte ahead would make the child's memory limit meaningless (in KiB).
         command.env("MIMALLOC_ARENA_RESERVE", "65536");
+        // And it keeps what is freed for a while: a decoder's next large buffer would not fit beside the last one.
+        command.env("MIMALLOC_PURGE_DELAY", "0");
         if self.misbehaviour_allowed {
             command.env(MISBEHAVE_VARIABLE, "1");
         }
