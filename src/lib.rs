@@ -2,6 +2,7 @@
 //!
 //! In reading order: `domain` decides, `runtime` carries out and survives, `activity` does the work of a step, `store`
 //! queries, `auth` and `http` are the front, `app` puts everything together.
+#![doc = include_str!("ARCHITECTURE.md")]
 
 pub mod domain;
 pub mod runtime;
