@@ -1,0 +1,104 @@
+//! SIGTERM with work in hand.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+
+use super::records::{FILM_ROWS, NOOP_ROWS, assert_each_happened_once};
+use super::service::{LIMIT, SMALL_FILM, Service, film, film_of, noop, png, until};
+
+/// How long the server may take to end, in seconds, and how much longer it may look on a busy machine.
+const DRAIN_S: u64 = 5;
+const MARGIN: Duration = Duration::from_secs(5);
+/// Renders for longer than the server may take to end.
+const LONG_FILM_S: u32 = 30;
+
+fn long_film() -> String {
+    film(LONG_FILM_S, 60, 1280, 720)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_is_asked_to_end_answers_everyone_and_the_next_one_goes_on() {
+    let mut service = Service::sqlite().await;
+    service.set("SERVER__DRAIN_SECONDS", DRAIN_S);
+    service.define("film.toml", &long_film());
+    service.start_with_templates().await;
+    let caller = service.caller.clone();
+    let mut accepted = BTreeMap::from([("film".to_owned(), FILM_ROWS)]);
+    caller.make("film", &film_of(&png())).await;
+    caller.until_task("film", |task| task["progress"].as_u64() > Some(33)).await;
+    let worker = service.until_a_worker_runs().await;
+
+    let waits = (0..4).map(|_| {
+        let caller = caller.clone();
+        tokio::spawn(async move { caller.ask(caller.request(Method::GET, "/task/film?wait=30")).await })
+    });
+    let waits: Vec<_> = waits.collect();
+    let events = {
+        let caller = caller.clone();
+        tokio::spawn(async move { caller.ask(caller.request(Method::GET, "/task/film/events")).await })
+    };
+    until("somebody waits", async || caller.get("/health").await.data()["watched"].as_u64() > Some(0)).await;
+    let posts = (0..4).map(|client| {
+        let caller = caller.clone();
+        tokio::spawn(async move { post_until_refused(&caller, client).await })
+    });
+    let posts: Vec<_> = posts.collect();
+    until("tasks come in", async || {
+        caller.ask(caller.request(Method::GET, "/task/post_0_5")).await.unwrap().status == 200
+    })
+    .await;
+
+    let asked = Instant::now();
+    service.signal_the_end();
+    for wait in join_all(waits).await {
+        let answer = wait.unwrap().expect("a call that waits was cut off");
+        assert!(matches!(answer.status.as_u16(), 200 | 503), "{}", answer.body);
+    }
+    events.await.unwrap().expect("a stream was cut off");
+    for posted in join_all(posts).await {
+        accepted.extend(posted.unwrap().into_iter().map(|id| (id, NOOP_ROWS)));
+    }
+    assert_eq!(service.ended().await, Some(0));
+    let limit = Duration::from_secs(DRAIN_S) + MARGIN;
+    assert!(asked.elapsed() < limit, "it took {:?} to end", asked.elapsed());
+    until("the worker has ended", async || !super::service::is_alive(worker)).await;
+
+    // The long film is begun again, with a shorter one in its file's place nothing changes for it.
+    service.define("film.toml", SMALL_FILM);
+    service.start().await;
+    assert_each_happened_once(&service, &accepted).await;
+    service.caller.assert_playable("film").await;
+}
+
+/// Asks for tasks until the server takes no more; those that were accepted.
+async fn post_until_refused(caller: &super::service::Caller, client: u32) -> Vec<String> {
+    let begun = Instant::now();
+    let mut accepted = Vec::new();
+    for turn in 0.. {
+        assert!(begun.elapsed() < LIMIT, "the server never ended");
+        let id = format!("post_{client}_{turn}");
+        match caller.ask(caller.request(Method::POST, &format!("/task/{id}")).json(&noop())).await {
+            Ok(answer) if answer.status.is_success() => accepted.push(id),
+            Ok(answer) => assert_eq!(answer.status, 503, "{}", answer.body),
+            // Nobody listens any more.
+            Err(error) if error.is_connect() => break,
+            Err(error) => panic!("the call for {id} was cut off: {error:?}"),
+        }
+    }
+    accepted
+}
+
+#[tokio::test]
+async fn a_server_with_nothing_in_hand_ends_at_once() {
+    let mut service = Service::sqlite().await;
+    service.start_with_templates().await;
+    service.caller.make("done", &noop()).await;
+    service.caller.until_completed("done").await;
+    let asked = Instant::now();
+    assert_eq!(service.terminate().await, Some(0));
+    // The limit is 20 s.
+    assert!(asked.elapsed() < Duration::from_secs(10), "it took {:?} to end", asked.elapsed());
+}

@@ -1,0 +1,89 @@
+//! Steps that go wrong: damaged pictures, workers that die, films that nobody wants any more.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::service::{SMALL_FILM, Service, film, film_of, is_alive, kill_hard, noop, png, until};
+
+#[tokio::test]
+async fn a_damaged_picture_fails_its_task_with_a_sentence_and_no_other() {
+    let mut service = Service::sqlite().await;
+    service.define("film.toml", SMALL_FILM);
+    service.start_with_templates().await;
+    let caller = &service.caller;
+    let whole = png();
+    let mut garbled = whole.clone();
+    let middle = garbled.len() / 2;
+    garbled[middle..middle + 40].fill(0xAA);
+    caller.make("cut_off", &film_of(&whole[..whole.len() / 2])).await;
+    caller.make("neighbour", &film_of(&whole)).await;
+    caller.make("garbled", &film_of(&garbled)).await;
+    caller.make("noop", &noop()).await;
+    for id in ["cut_off", "garbled"] {
+        let task = caller.until_task(id, |task| task["status"] == "failed").await;
+        assert_eq!(task["error"]["code"], "picture_damaged", "{task}");
+        let sentence = task["error"]["message"].as_str().unwrap();
+        assert!(sentence.starts_with("the picture is damaged") && sentence.contains("send another"), "{sentence}");
+        assert!(task["result"].is_null() && task["completedAt"].is_string(), "{task}");
+    }
+    for id in ["neighbour", "noop"] {
+        caller.until_completed(id).await;
+    }
+    caller.assert_playable("neighbour").await;
+    assert_eq!(caller.get("/health").await.data()["quarantined"], 0);
+}
+
+#[tokio::test]
+async fn a_worker_that_is_killed_costs_one_attempt_and_nobody_else_notices() {
+    let mut service = Service::sqlite().await;
+    // Long enough to be met at work, with an attempt to spare.
+    let definition = film(2, 30, 640, 360).replace(
+        "timeout = \"2m\"",
+        "timeout = \"2m\"\nretry = { attempts = 3, first_delay = \"100ms\", max_delay = \"1s\", factor = 2 }",
+    );
+    service.define("film.toml", &definition);
+    service.start_with_templates().await;
+    let (caller, pid) = (&service.caller, service.pid());
+    caller.make("film", &film_of(&png())).await;
+    until("the film is rendered", async || caller.steps("film").await.contains(&"render".to_owned())).await;
+    let worker = service.until_a_worker_runs().await;
+    caller.make("noop", &noop()).await;
+    kill_hard(worker);
+    caller.until_completed("noop").await;
+    caller.until_completed("film").await;
+    caller.assert_playable("film").await;
+    let actor = caller.actor("film").await;
+    let history = actor["history"].to_string();
+    assert!(history.contains("worker_killed"), "{history}");
+    assert_eq!(service.pid(), pid);
+    assert!(is_alive(pid));
+}
+
+#[tokio::test]
+async fn cancelling_a_running_film_reaches_its_worker_within_a_second() {
+    let mut service = Service::sqlite().await;
+    service.define("film.toml", &film(30, 60, 1280, 720));
+    service.start_with_templates().await;
+    let caller = &service.caller;
+    caller.make("film", &film_of(&png())).await;
+    caller.until_task("film", |task| task["progress"].as_u64() > Some(33)).await;
+    let worker = service.until_a_worker_runs().await;
+    let body = json!({ "reason": "I chose the wrong picture" });
+    let asked = Instant::now();
+    let answer = caller.ask(caller.request(Method::POST, "/task/film/cancel").json(&body)).await.unwrap();
+    assert_eq!((answer.status.as_u16(), &answer.body["data"]["cancelled"]), (200, &json!(true)), "{}", answer.body);
+    until("the worker is gone", async || !is_alive(worker)).await;
+    assert!(asked.elapsed() < Duration::from_secs(1), "it took {:?}", asked.elapsed());
+    let task = caller.task("film").await;
+    assert_eq!(task["status"], "failed", "{task}");
+    assert_eq!(task["error"], json!({ "code": "cancelled", "message": "I chose the wrong picture" }));
+    assert_eq!(caller.actor("film").await["outstanding"], json!([]));
+    assert!(service.workers().is_empty(), "another worker was started");
+    // The place is free again.
+    caller.make("noop", &noop()).await;
+    caller.until_completed("noop").await;
+    let again = caller.ask(caller.request(Method::POST, "/task/film/cancel").json(&body)).await.unwrap();
+    assert_eq!(again.status, 200, "{}", again.body);
+}
