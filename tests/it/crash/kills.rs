@@ -17,7 +17,7 @@ use crate::postgres;
 
 /// Replays a run, as far as time lets it: the number that a failed one printed.
 const SEED: &str = "MIXVIDEO_TEST_SEED";
-const KILLS: u32 = 6;
+const KILLS: u32 = 8;
 const CLIENTS: u32 = 6;
 /// Tasks of one client, at most.
 const TASKS_MAX: u32 = 120;
@@ -197,7 +197,7 @@ async fn workers_end_with_a_server_that_is_killed() {
     service.start_with_templates().await;
     service.caller.make("film", &film_of(&png())).await;
     let caller = service.caller.clone();
-    caller.until_task("film", |task| task["progress"].as_u64() > Some(0) && task["status"] == "running").await;
+    caller.until_task("film", |task| task["progress"].as_u64() >= Some(33)).await;
     let worker = service.until_a_worker_runs().await;
     service.kill().await;
     until("the worker has ended", async || !is_alive(worker)).await;

@@ -44,7 +44,7 @@ name = "render"
 activity = "render"
 needs = ["picture"]
 timeout = "2m"
-with = { picture = "{steps.picture.file}", seconds = 1, fps = 10, width = 64, height = 48 }
+with = { picture = "{steps.picture.file}", seconds = 1, fps = 10, width = 64, height = 64 }
 
 [[steps]]
 name = "store"
@@ -56,16 +56,16 @@ with = { file = "{steps.render.file}", kind = "video" }
 
 /// The small film in another size, which takes longer the larger it is.
 pub fn film(seconds: u32, fps: u32, width: u32, height: u32) -> String {
-    let small = "seconds = 1, fps = 10, width = 64, height = 48";
+    let small = "seconds = 1, fps = 10, width = 64, height = 64";
     let wanted = format!("seconds = {seconds}, fps = {fps}, width = {width}, height = {height}");
     assert!(SMALL_FILM.contains(small));
     SMALL_FILM.replace(small, &wanted)
 }
 
-/// A PNG of 64 x 48 pixels.
+/// A PNG of 64 x 64 pixels.
 pub fn png() -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
-    let painting = RgbImage::from_fn(64, 48, |x, y| Rgb([(x * 4) as u8, (y * 5) as u8, ((x ^ y) * 4) as u8]));
+    let painting = RgbImage::from_fn(64, 64, |x, y| Rgb([(x * 4) as u8, (y * 4) as u8, ((x ^ y) * 4) as u8]));
     painting.write_to(&mut bytes, ImageFormat::Png).unwrap();
     bytes.into_inner()
 }
@@ -94,6 +94,12 @@ pub struct Caller {
 impl Caller {
     pub fn base(&self) -> String {
         self.base.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// As somebody else.
+    pub fn with_key(mut self, key: &str) -> Self {
+        self.key = key.into();
+        self
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -189,7 +195,7 @@ impl Service {
     async fn on(database: Option<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let home = directory.path().to_owned();
-        let mut settings = vec![("SERVER__BIND", "127.0.0.1:0".to_owned())];
+        let mut settings = vec![("SERVER__BIND", "127.0.0.1:0".to_owned()), ("LOG__LEVEL", "warn".to_owned())];
         settings.extend(database.clone().map(|url| ("DATABASE__URL", url)));
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
         let caller = Caller { http: client(), base: Arc::default(), key: "".into() };

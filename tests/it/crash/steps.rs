@@ -68,7 +68,7 @@ async fn cancelling_a_running_film_reaches_its_worker_within_a_second() {
     service.start_with_templates().await;
     let caller = &service.caller;
     caller.make("film", &film_of(&png())).await;
-    caller.until_task("film", |task| task["progress"].as_u64() > Some(33)).await;
+    caller.until_task("film", |task| task["progress"].as_u64() >= Some(33)).await;
     let worker = service.until_a_worker_runs().await;
     let body = json!({ "reason": "I chose the wrong picture" });
     let asked = Instant::now();

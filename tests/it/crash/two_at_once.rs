@@ -35,8 +35,8 @@ async fn the_command_line_works_beside_a_running_server() {
     let json = async |arguments: &[&str]| -> Value { serde_json::from_str(&service.told(arguments).await).unwrap() };
 
     let key = service.told(&["keys", "create", "--role", "client", "--client-id", "shop"]).await;
-    let seen = service.caller.request(reqwest::Method::GET, "/templates").bearer_auth(key.trim());
-    assert_eq!(service.caller.ask(seen).await.unwrap().status, 200, "a key made beside the server does not work");
+    let seen = service.caller.clone().with_key(key.trim()).get("/templates").await;
+    assert_eq!(seen.status, 200, "a key made beside the server does not work: {}", seen.body);
     let keys = json(&["keys", "list", "--json"]).await;
     assert_eq!(keys.as_array().unwrap().len(), 2, "{keys}");
 
