@@ -1,6 +1,6 @@
 //! A definition that changes between two starts.
 
-use super::service::{Service, film, film_of, noop, png, until};
+use super::service::{Service, film_of, longer_film, noop, png};
 
 /// Other steps under the same name, and far less to do.
 const NEW: &str = r#"
@@ -20,12 +20,11 @@ timeout = "30s"
 #[tokio::test]
 async fn a_task_under_way_ends_with_the_steps_it_began_with_and_a_new_one_takes_the_new() {
     let mut service = Service::sqlite().await;
-    service.define("film.toml", &film(2, 30, 640, 360));
+    service.define("film.toml", &longer_film());
     service.start_with_templates().await;
     let caller = service.caller.clone();
     caller.make("old", &film_of(&png())).await;
-    until("the film is rendered", async || caller.steps("old").await.contains(&"render".to_owned())).await;
-    service.until_a_worker_runs().await;
+    service.hold("old").await;
     service.kill().await;
 
     service.define("film.toml", NEW);

@@ -7,29 +7,22 @@ use futures_util::future::join_all;
 use reqwest::Method;
 
 use super::records::{FILM_ROWS, NOOP_ROWS, assert_each_happened_once};
-use super::service::{LIMIT, SMALL_FILM, Service, film, film_of, noop, png, until};
+use super::service::{Caller, LIMIT, Service, film_of, is_alive, longer_film, noop, png, until};
 
 /// How long the server may take to end, in seconds, and how much longer it may look on a busy machine.
-const DRAIN_S: u64 = 5;
+const DRAIN_S: u64 = 2;
 const MARGIN: Duration = Duration::from_secs(5);
-/// Renders for longer than the server may take to end.
-const LONG_FILM_S: u32 = 4;
-
-fn long_film() -> String {
-    film(LONG_FILM_S, 60, 1280, 720)
-}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_is_asked_to_end_answers_everyone_and_the_next_one_goes_on() {
     let mut service = Service::sqlite().await;
     service.set("SERVER__DRAIN_SECONDS", DRAIN_S);
-    service.define("film.toml", &long_film());
+    service.define("film.toml", &longer_film());
     service.start_with_templates().await;
     let caller = service.caller.clone();
     let mut accepted = BTreeMap::from([("film".to_owned(), FILM_ROWS)]);
     caller.make("film", &film_of(&png())).await;
-    caller.until_task("film", |task| task["progress"].as_u64() >= Some(33)).await;
-    let worker = service.until_a_worker_runs().await;
+    let worker = service.hold("film").await;
 
     let waits = (0..4).map(|_| {
         let caller = caller.clone();
@@ -64,17 +57,15 @@ async fn a_server_that_is_asked_to_end_answers_everyone_and_the_next_one_goes_on
     assert_eq!(service.ended().await, Some(0));
     let limit = Duration::from_secs(DRAIN_S) + MARGIN;
     assert!(asked.elapsed() < limit, "it took {:?} to end", asked.elapsed());
-    until("the worker has ended", async || !super::service::is_alive(worker)).await;
+    until("the worker has ended", async || !is_alive(worker)).await;
 
-    // The long film is begun again, with a shorter one in its file's place nothing changes for it.
-    service.define("film.toml", SMALL_FILM);
     service.start().await;
     assert_each_happened_once(&service, &accepted).await;
     service.caller.assert_playable("film").await;
 }
 
 /// Asks for tasks until the server takes no more; those that were accepted.
-async fn post_until_refused(caller: &super::service::Caller, client: u32) -> Vec<String> {
+async fn post_until_refused(caller: &Caller, client: u32) -> Vec<String> {
     let begun = Instant::now();
     let mut accepted = Vec::new();
     for turn in 0.. {

@@ -196,9 +196,7 @@ async fn workers_end_with_a_server_that_is_killed() {
     service.define("film.toml", &film(30, 60, 1280, 720));
     service.start_with_templates().await;
     service.caller.make("film", &film_of(&png())).await;
-    let caller = service.caller.clone();
-    caller.until_task("film", |task| task["progress"].as_u64() >= Some(33)).await;
-    let worker = service.until_a_worker_runs().await;
+    let worker = service.until_rendered_by("film").await;
     service.kill().await;
     until("the worker has ended", async || !is_alive(worker)).await;
 }

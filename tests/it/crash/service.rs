@@ -62,6 +62,11 @@ pub fn film(seconds: u32, fps: u32, width: u32, height: u32) -> String {
     SMALL_FILM.replace(small, &wanted)
 }
 
+/// Long enough to be met at work, short enough to be waited for.
+pub fn longer_film() -> String {
+    film(2, 30, 640, 360)
+}
+
 /// A PNG of 64 x 64 pixels.
 pub fn png() -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
@@ -277,8 +282,7 @@ impl Service {
 
     /// Asks it to end.
     pub fn signal_the_end(&self) {
-        let pid = Pid::from_raw(i32::try_from(self.pid()).unwrap()).unwrap();
-        rustix::process::kill_process(pid, Signal::TERM).unwrap();
+        signal(self.pid(), Signal::TERM);
     }
 
     /// Waits for its end; the exit code.
@@ -298,10 +302,19 @@ impl Service {
         children_of(self.pid())
     }
 
-    /// Waits until a worker is at its job.
-    pub async fn until_a_worker_runs(&self) -> u32 {
+    /// Waits until a worker renders the film `id`; its process.
+    pub async fn until_rendered_by(&self, id: &str) -> u32 {
+        until("the film's turn has come", async || self.caller.steps(id).await.contains(&"render".to_owned())).await;
         until("a worker runs", async || !self.workers().is_empty()).await;
         self.workers()[0]
+    }
+
+    /// Holds the worker that renders the film `id`, which then gets no further; its process.
+    pub async fn hold(&self, id: &str) -> u32 {
+        let worker = self.until_rendered_by(id).await;
+        signal(worker, Signal::STOP);
+        assert!(self.caller.task(id).await["result"].is_null(), "the film was ready before it could be held");
+        worker
     }
 
     /// The database, beside the server.
@@ -344,9 +357,9 @@ fn children_of(parent: u32) -> Vec<u32> {
     pids.filter(|pid| parent_of(*pid) == Some(parent)).collect()
 }
 
-pub fn kill_hard(pid: u32) {
+pub fn signal(pid: u32, signal: Signal) {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    rustix::process::kill_process(pid, Signal::KILL).unwrap();
+    rustix::process::kill_process(pid, signal).unwrap();
 }
 
 /// Waits until something holds.

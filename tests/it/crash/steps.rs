@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use rustix::process::Signal;
 use serde_json::json;
 
-use super::service::{SMALL_FILM, Service, film, film_of, is_alive, kill_hard, noop, png, until};
+use super::service::{SMALL_FILM, Service, film, film_of, is_alive, longer_film, noop, png, signal, until};
 
 #[tokio::test]
 async fn a_damaged_picture_fails_its_task_with_a_sentence_and_no_other() {
@@ -38,19 +39,15 @@ async fn a_damaged_picture_fails_its_task_with_a_sentence_and_no_other() {
 #[tokio::test]
 async fn a_worker_that_is_killed_costs_one_attempt_and_nobody_else_notices() {
     let mut service = Service::sqlite().await;
-    // Long enough to be met at work, with an attempt to spare.
-    let definition = film(2, 30, 640, 360).replace(
-        "timeout = \"2m\"",
-        "timeout = \"2m\"\nretry = { attempts = 3, first_delay = \"100ms\", max_delay = \"1s\", factor = 2 }",
-    );
-    service.define("film.toml", &definition);
+    let retry = "timeout = \"2m\"
+retry = { attempts = 3, first_delay = \"100ms\", max_delay = \"1s\", factor = 2 }";
+    service.define("film.toml", &longer_film().replace("timeout = \"2m\"", retry));
     service.start_with_templates().await;
     let (caller, pid) = (&service.caller, service.pid());
     caller.make("film", &film_of(&png())).await;
-    until("the film is rendered", async || caller.steps("film").await.contains(&"render".to_owned())).await;
-    let worker = service.until_a_worker_runs().await;
+    let worker = service.until_rendered_by("film").await;
     caller.make("noop", &noop()).await;
-    kill_hard(worker);
+    signal(worker, Signal::KILL);
     caller.until_completed("noop").await;
     caller.until_completed("film").await;
     caller.assert_playable("film").await;
@@ -68,8 +65,7 @@ async fn cancelling_a_running_film_reaches_its_worker_within_a_second() {
     service.start_with_templates().await;
     let caller = &service.caller;
     caller.make("film", &film_of(&png())).await;
-    caller.until_task("film", |task| task["progress"].as_u64() >= Some(33)).await;
-    let worker = service.until_a_worker_runs().await;
+    let worker = service.until_rendered_by("film").await;
     let body = json!({ "reason": "I chose the wrong picture" });
     let asked = Instant::now();
     let answer = caller.ask(caller.request(Method::POST, "/task/film/cancel").json(&body)).await.unwrap();
