@@ -46,6 +46,7 @@ async fn a_database_that_crashes_twice_is_told_in_words_and_nothing_accepted_is_
         .await;
     }
     crowd.call_home();
+
     let accepted = accepted.await.unwrap();
     assert_each_happened_once(&service, &accepted).await;
     assert_films_play(&service, &accepted).await;

@@ -12,7 +12,8 @@ use rustix::process::{Pid, Signal};
 use sea_orm::DatabaseConnection;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
 
 use crate::server::Answer;
 
@@ -176,13 +177,19 @@ impl Caller {
     }
 }
 
+/// A process, and what waits for its first line.
+struct Running {
+    child: Child,
+    listens: JoinHandle<()>,
+}
+
 /// A server, its data, and everything said about them.
 pub struct Service {
     pub caller: Caller,
     home: PathBuf,
     url: String,
     settings: Vec<(&'static str, String)>,
-    running: Option<(Child, ChildStdout)>,
+    running: Option<Running>,
     _directory: tempfile::TempDir,
 }
 
@@ -251,16 +258,25 @@ impl Service {
 
     /// Starts the server on what the last one left, and waits until it listens.
     pub async fn start(&mut self) {
+        self.launch();
+        let running = self.running.as_mut().expect("it was launched");
+        tokio::time::timeout(LIMIT, &mut running.listens).await.expect("it listens in time").unwrap();
+    }
+
+    /// Starts the server and does not wait: it may be killed before it listens.
+    pub fn launch(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.join("log")).unwrap();
         let mut child = self.command(&["serve"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
-        let mut line = String::new();
-        tokio::time::timeout(LIMIT, stdout.read_line(&mut line)).await.expect("it listens in time").unwrap();
-        let base = line.trim().strip_prefix(LISTENS).unwrap_or_else(|| panic!("it did not start: `{line}`"));
-        base.clone_into(&mut self.caller.base.write().unwrap_or_else(PoisonError::into_inner));
-        // Kept open: a server whose standard output is gone is another test.
-        self.running = Some((child, stdout.into_inner()));
+        let base = self.caller.base.clone();
+        let listens = tokio::spawn(async move {
+            let mut line = String::new();
+            stdout.read_line(&mut line).await.unwrap();
+            let address = line.trim().strip_prefix(LISTENS).unwrap_or_else(|| panic!("it did not start: `{line}`"));
+            address.clone_into(&mut base.write().unwrap_or_else(PoisonError::into_inner));
+        });
+        self.running = Some(Running { child, listens });
     }
 
     /// The first start: with the bundled templates.
@@ -270,14 +286,15 @@ impl Service {
     }
 
     pub fn pid(&self) -> u32 {
-        self.running.as_ref().and_then(|(child, _)| child.id()).expect("it runs")
+        self.running.as_ref().and_then(|running| running.child.id()).expect("it runs")
     }
 
     /// `kill -9`; its workers end by themselves.
     pub async fn kill(&mut self) {
-        let (mut child, _) = self.running.take().expect("it runs");
-        child.start_kill().unwrap();
-        child.wait().await.unwrap();
+        let mut running = self.running.take().expect("it runs");
+        running.listens.abort();
+        running.child.start_kill().unwrap();
+        running.child.wait().await.unwrap();
     }
 
     /// Asks it to end.
@@ -287,8 +304,8 @@ impl Service {
 
     /// Waits for its end; the exit code.
     pub async fn ended(&mut self) -> Option<i32> {
-        let (mut child, _) = self.running.take().expect("it runs");
-        tokio::time::timeout(LIMIT, child.wait()).await.expect("it ends in time").unwrap().code()
+        let mut running = self.running.take().expect("it runs");
+        tokio::time::timeout(LIMIT, running.child.wait()).await.expect("it ends in time").unwrap().code()
     }
 
     /// SIGTERM, and the exit code.
