@@ -53,7 +53,7 @@ impl Crowd {
             if turn >= TASKS.start && !self.go_on.load(Ordering::Relaxed) {
                 break;
             }
-            let is_film = (turn * CLIENTS + number) % FILM_EVERY == 0;
+            let is_film = (turn * CLIENTS + number).is_multiple_of(FILM_EVERY);
             let (body, rows) = if is_film { (self.film.clone(), FILM_ROWS) } else { (noop(), NOOP_ROWS) };
             let id = self.insist(&format!("client_{number}_{turn}"), turn % 2 == 0, &body).await;
             assert_eq!(accepted.insert(id.clone(), rows), None, "{id} was given to two wishes");
