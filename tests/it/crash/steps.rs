@@ -59,6 +59,27 @@ retry = { attempts = 3, first_delay = \"100ms\", max_delay = \"1s\", factor = 2 
 }
 
 #[tokio::test]
+async fn a_film_whose_worker_dies_every_time_fails_with_its_reason_and_its_neighbours_finish() {
+    let mut service = Service::sqlite().await;
+    let retry = "timeout = \"2m\"\nretry = { attempts = 2, first_delay = \"10ms\", max_delay = \"10ms\", factor = 1 }";
+    service.define("film.toml", &film(30, 60, 1280, 720).replace("timeout = \"2m\"", retry));
+    service.start_with_templates().await;
+    let caller = &service.caller;
+    caller.make("film", &film_of(&png())).await;
+    let first = service.until_rendered_by("film").await;
+    signal(first, Signal::KILL);
+    until("another worker tries", async || service.workers().iter().any(|worker| *worker != first)).await;
+    caller.make("neighbour", &noop()).await;
+    signal(service.until_rendered_by("film").await, Signal::KILL);
+    let task = caller.until_task("film", |task| task["status"] == "failed").await;
+    assert_eq!(task["error"]["code"], "worker_killed", "{task}");
+    assert!(task["error"]["message"].as_str().unwrap().starts_with("the worker was killed"), "{task}");
+    caller.until_completed("neighbour").await;
+    assert!(service.workers().is_empty(), "another worker was started");
+    assert_eq!(caller.get("/health").await.data()["quarantined"], 0);
+}
+
+#[tokio::test]
 async fn cancelling_a_running_film_reaches_its_worker_within_a_second() {
     let mut service = Service::sqlite().await;
     service.define("film.toml", &film(30, 60, 1280, 720));
