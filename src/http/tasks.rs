@@ -176,7 +176,7 @@ pub(super) async fn read(
     Ok(Reply::ok("Task status retrieved", &show(&state, &known))?.no_store())
 }
 
-/// The task once its version is another, or as it is when `limit` is over.
+/// The task once its version is another, or as it is when `limit` is over or the service ends.
 async fn changed(
     state: &State,
     caller: &Caller,
@@ -188,10 +188,13 @@ async fn changed(
     let Ok(mut news) = state.engine.watch(&task::address(&seen.state.id)) else {
         return Ok(seen);
     };
+    let opened = state.engine.is_open();
     loop {
         let known = find(state, caller, seen.state.id.as_str()).await?;
         let left = end.saturating_duration_since(Instant::now());
-        if known.version != seen.version || known.state.status.is_final() || left.is_zero() {
+        // A wait that outlasts the drain would be cut off without an answer.
+        let ending = opened && !state.engine.is_open();
+        if known.version != seen.version || known.state.status.is_final() || left.is_zero() || ending {
             return Ok(known);
         }
         wait_for(&mut news, left.min(SLOW_POLL)).await;

@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cli;
+mod crash;
 mod engine;
 mod http;
 mod journal;

@@ -1,0 +1,11 @@
+//! The real program, killed, drained and starved of its database: nothing accepted is lost, every effect happens once.
+
+mod database_away;
+mod definitions;
+mod drain;
+mod kills;
+mod poison;
+mod records;
+mod service;
+mod steps;
+mod two_at_once;
