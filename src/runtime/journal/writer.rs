@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
@@ -103,6 +104,17 @@ impl Writer {
         outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(undecided)).collect()
     }
 
+    /// How long to wait before a group is tried again; `None` when patience ran out. Once the database has been away for
+    /// longer than that, each further group has one attempt: its callers need not wait out what others have.
+    fn next_delay(&self, group: &mut Group) -> Option<Duration> {
+        let patience = self.shared.options.patience;
+        let limit = Duration::from_millis(patience.give_up_after_ms);
+        if self.shared.away_since().is_some_and(|since| since.elapsed() >= limit) {
+            return None;
+        }
+        group.patience.get_or_insert_with(|| patience.delays()).next()
+    }
+
     /// Decides every unit of a round. `Some` when patience ran out.
     async fn round(
         &mut self,
@@ -110,7 +122,6 @@ impl Writer {
         round: Vec<usize>,
         outcomes: &mut [Option<Outcome>],
     ) -> Option<String> {
-        let patience = self.shared.options.patience;
         let mut given_up = None;
         let mut groups = vec![Group::new(round, false)];
         while let Some(mut group) = groups.pop() {
@@ -121,7 +132,7 @@ impl Writer {
             match self.advance(units, &mut group, outcomes).await {
                 Standing::Decided => {}
                 Standing::Refused { progress, cause } => refused(group, progress, cause, outcomes, &mut groups),
-                Standing::Unanswered(cause) => match group.patience.get_or_insert_with(|| patience.delays()).next() {
+                Standing::Unanswered(cause) => match self.next_delay(&mut group) {
                     Some(delay) => {
                         tracing::warn!(cause, delay_ms = delay.as_millis(), "a commit is tried again");
                         tokio::time::sleep(delay).await;
