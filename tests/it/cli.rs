@@ -121,6 +121,18 @@ fn a_reader_that_has_gone_is_no_failure() {
 }
 
 #[test]
+fn no_two_operations_of_the_description_share_a_name() {
+    let home = tempfile::tempdir().unwrap();
+    let api: Value = serde_json::from_str(&stdout(&mixvideo(home.path(), &["openapi"]))).unwrap();
+    let operations = api["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let mut names: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+}
+
+#[test]
 fn nonsense_is_a_wrong_usage_and_help_is_not() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(code(&mixvideo(home.path(), &["sing"])), 2);
