@@ -20,7 +20,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Lists actors, newest first
+    /// Lists actors, kind by kind, by id from the newest on
     List {
         /// Only this kind, such as task
         #[arg(long)]

@@ -21,7 +21,7 @@ pub(super) struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    /// Lists them, oldest first
+    /// Lists them, by id
     List {
         /// At most so many
         #[arg(long, default_value_t = 50)]

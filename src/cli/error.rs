@@ -4,8 +4,11 @@ use std::error::Error as _;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
+use sea_orm::{DbErr, RuntimeErr, SqlxError};
+
 use super::client;
 use super::exit::Code;
+use crate::app;
 use crate::config::Faults;
 use crate::runtime::journal;
 
@@ -20,16 +23,16 @@ pub enum Error {
     Server(#[from] client::Error),
     /// The service did not start.
     #[error("the service could not start")]
-    Start(#[from] crate::app::Error),
+    Start(#[from] app::Error),
     /// The database cannot be used.
     #[error("the database {0} cannot be reached")]
-    Database(String, #[source] sea_orm::DbErr),
+    Database(String, #[source] DbErr),
     /// The database could not be brought up to date.
     #[error("the database is not ready")]
     Journal(#[from] journal::Error),
     /// A query failed.
     #[error("the database did not do it")]
-    Query(#[from] sea_orm::DbErr),
+    Query(#[from] DbErr),
     /// There is no such thing.
     #[error("there is no {0}")]
     Missing(String),
@@ -67,7 +70,8 @@ impl Error {
             Self::Config(_) => Code::Usage,
             Self::Server(error) => error.exit_code(),
             Self::Database(..) => Code::Unreachable,
-            Self::Journal(journal::Error::Open(_)) => Code::Unreachable,
+            Self::Journal(journal::Error::Open(_))
+            | Self::Start(app::Error::Journal { source: journal::Error::Open(_), .. }) => Code::Unreachable,
             Self::Missing(_) => Code::Refused,
             Self::Task { .. } => Code::TaskFailed,
             Self::Start(_) | Self::Journal(_) | Self::Query(_) | Self::File { .. } | Self::Failed(_) => Code::Failed,
@@ -80,9 +84,21 @@ pub(super) fn with_causes(error: &Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
+        if nobody_answers(error) {
+            text.push_str(": nothing answers at its address; start the database, or correct `database.url`");
+            break;
+        }
         // Writing to a text cannot fail.
         let _ = write!(text, ": {error}");
         cause = error.source();
     }
     text
+}
+
+/// No connection came about in time. The pool, which tried until then, does not tell what it met.
+fn nobody_answers(error: &(dyn std::error::Error + 'static)) -> bool {
+    matches!(
+        error.downcast_ref(),
+        Some(DbErr::Conn(RuntimeErr::SqlxError(cause))) if matches!(**cause, SqlxError::PoolTimedOut)
+    )
 }

@@ -36,7 +36,7 @@ use secrecy::SecretString;
 use crate::config::{Config, Faults, Flag, LogFormat, Sources};
 pub use error::Error;
 
-/// Durable actors that sell and run media templates: a photo in, a video out.
+/// Durable actors that run media templates: a photo in, a video out.
 #[derive(Debug, Parser)]
 #[command(name = "mixvideo", version, after_help = exit::HELP)]
 pub struct Cli {

@@ -242,7 +242,7 @@ impl ResponseError for Stamped {
 impl From<crate::store::Error> for Error {
     fn from(error: crate::store::Error) -> Self {
         match error {
-            crate::store::Error::TooSlow { .. } => Self::unavailable("the database is too slow right now", 1),
+            crate::store::Error::TooSlow { .. } => Self::unavailable("the database does not answer in time", 1),
             error => Self::internal(error),
         }
     }

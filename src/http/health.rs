@@ -258,7 +258,11 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
             ms / 1000
         ));
     } else if !database_answers {
-        down.push("The database does not answer reads: look at its load and its disk.".to_owned());
+        down.push(
+            "The database does not answer: see that it runs and can be reached, then look at its load and its disk; \
+             nothing accepted is lost, and work goes on by itself."
+                .to_owned(),
+        );
     }
     if health.draining {
         down.push("The service is ending: it finishes what is in hand and takes nothing new.".to_owned());
@@ -267,7 +271,8 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
     }
     if !health.silent_partitions.is_empty() {
         attention.push(format!(
-            "{} partitions do not answer: the machine is overloaded, or a handler hangs.",
+            "{} partitions do not answer: the machine is overloaded, or a handler hangs. Look at its load; when that is \
+             low, start the service again: nothing accepted is lost.",
             health.silent_partitions.len()
         ));
     }
@@ -279,8 +284,11 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
         ));
     }
     if let Some(age) = health.oldest_message_age_ms.filter(|age| *age > OLD_MS) {
+        let lane = health.lanes.iter().find(|(_, lane)| lane.oldest_age_ms == Some(age));
         attention.push(format!(
-            "The oldest message has waited {} s: work comes in faster than it is done, or a lane is stuck.",
+            "The oldest message of the lane `{}` has been due for {} s: work comes in faster than it is done, or a step \
+             hangs; `mixvideo actors list --kind task --status running` shows the tasks.",
+            lane.map_or("", |(name, _)| name),
             age / 1000
         ));
     }
@@ -340,7 +348,7 @@ mod tests {
         assert_eq!(one.status, "attention");
         assert!(one.summary.contains("1 message was set aside and waits"), "{}", one.summary);
         let old = health(read(vec![lane(Some(10_000))], 0), open(), CommitterStats::default());
-        assert!(old.summary.contains("waited 90 s"), "{}", old.summary);
+        assert!(old.summary.contains("lane `media` has been due for 90 s"), "{}", old.summary);
         let silent = health(read(vec![], 0), engine::Health { silent: vec![3], ..open() }, CommitterStats::default());
         assert_eq!(silent.status, "attention");
     }

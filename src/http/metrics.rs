@@ -76,9 +76,9 @@ fn text(health: &Health) -> String {
     page.single("watched", "gauge", "Actors that clients watch.", health.watched);
     let commits = &health.commits;
     page.single("commits_total", "counter", "Commits of the journal.", commits.commits);
-    page.single("commit_units_total", "counter", "Decisions in them.", commits.units);
+    page.single("commit_units_total", "counter", "Decisions in the commits of the journal.", commits.units);
     page.single("commit_waiting", "gauge", "Decisions that wait to be written.", commits.waiting);
-    page.single("commit_size_max", "gauge", "The largest of the latest commits.", commits.size_max);
+    page.single("commit_size_max", "gauge", "Decisions in the largest of the latest commits.", commits.size_max);
     page.family("commit_seconds", "summary", "How long the latest commits took.");
     for (quantile, ms) in [("0.5", commits.latency_ms_p50), ("0.99", commits.latency_ms_p99)] {
         page.sample("commit_seconds", &[("quantile", quantile)], ms / 1e3);

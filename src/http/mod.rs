@@ -106,5 +106,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );
+        // What is no path at all, such as the `*` of OPTIONS, reaches no scope.
+        config.default_service(web::to(guard::nowhere).wrap(from_fn(guard::trace)));
     }
 }

@@ -142,7 +142,7 @@ pub struct Paging {
         files::read, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
     ),
-    modifiers(&Bearer, &Headers),
+    modifiers(&Bearer, &Headers, &Names),
     security(("bearer" = []))
 )]
 struct Api;
@@ -177,6 +177,22 @@ impl Modify for Headers {
                             response.headers.insert(name.to_owned(), RefOr::T(header));
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+/// The names of the operations: handlers of two controllers may share one, operations must not.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for item in api.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+                let controller = operation.tags.iter().flatten().next();
+                if let (Some(controller), Some(handler)) = (controller, &operation.operation_id) {
+                    operation.operation_id = Some(format!("{controller}_{handler}"));
                 }
             }
         }

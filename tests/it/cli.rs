@@ -121,6 +121,34 @@ fn a_reader_that_has_gone_is_no_failure() {
 }
 
 #[test]
+fn no_two_operations_of_the_description_share_a_name() {
+    let home = tempfile::tempdir().unwrap();
+    let api: Value = serde_json::from_str(&stdout(&mixvideo(home.path(), &["openapi"]))).unwrap();
+    let operations = api["paths"].as_object().unwrap().values().flat_map(|item| item.as_object().unwrap().values());
+    let mut names: Vec<&str> = operations.map(|operation| operation["operationId"].as_str().unwrap()).collect();
+    let count = names.len();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), count, "{names:?}");
+}
+
+#[test]
+fn a_database_that_does_not_answer_is_told_in_words_and_by_the_exit_code() {
+    let home = tempfile::tempdir().unwrap();
+    // A port that is held and never answered on.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("postgres://nobody:secret@{}/nowhere", held.local_addr().unwrap());
+    std::fs::write(home.path().join("config.toml"), format!("[database]\nurl = \"{url}\"\n")).unwrap();
+    for arguments in [["serve"].as_slice(), &["keys", "list"]] {
+        let output = mixvideo(home.path(), arguments);
+        assert_eq!(code(&output), 3, "{arguments:?}: {}", stderr(&output));
+        let said = stderr(&output);
+        assert!(said.contains("nothing answers at its address"), "{said}");
+        assert!(!said.contains("secret") && !said.contains("pool"), "{said}");
+    }
+}
+
+#[test]
 fn nonsense_is_a_wrong_usage_and_help_is_not() {
     let home = tempfile::tempdir().unwrap();
     assert_eq!(code(&mixvideo(home.path(), &["sing"])), 2);

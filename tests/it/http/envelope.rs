@@ -2,6 +2,8 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::server::{Answer, send, served};
 
@@ -24,6 +26,20 @@ fn unknown_routes_are_404_in_the_envelope() {
             let answer = send(server.request(method, path)).await;
             is_error(&answer, if path == "/task" { 405 } else { 404 });
         }
+    });
+}
+
+#[test]
+fn what_is_no_path_is_404_in_the_envelope() {
+    served(async |server| {
+        let mut stream = TcpStream::connect(server.base.strip_prefix("http://").unwrap()).await.unwrap();
+        stream.write_all(b"OPTIONS * HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 404") && head.contains("x-trace-id: "), "{head}");
+        let body: Value = serde_json::from_str(body).unwrap();
+        assert_eq!((&body["code"], body["traceId"].is_string()), (&json!(404), true), "{body}");
     });
 }
 
