@@ -125,6 +125,11 @@ impl App {
         let storage = Storage::open(&config.storage.url)
             .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
         let activities = open_activities(&config, storage.clone())?;
+        // Before the engine: work that an engine began and cannot go on with would look like a crash.
+        let link_secret = link_secret(&database).await?;
+        let listener = std::net::TcpListener::bind(config.server.bind)
+            .map_err(machine(format!("the address {}", config.server.bind)))?;
+        let bound = listener.local_addr().map_err(machine("the address listened on"))?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -139,9 +144,6 @@ impl App {
             partitions: config.engine.partitions,
         })
         .await?;
-        let listener = std::net::TcpListener::bind(config.server.bind)
-            .map_err(machine(format!("the address {}", config.server.bind)))?;
-        let bound = listener.local_addr().map_err(machine("the address listened on"))?;
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
@@ -149,7 +151,7 @@ impl App {
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal, database.clone()),
             templates: Templates::new(database.clone()),
-            link_secret: link_secret(&database).await?,
+            link_secret,
             database,
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
