@@ -199,6 +199,9 @@ impl Engine {
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
     ///
+    /// A caller that may go away asks in a task of its own, as the front actor does: when this future is dropped after
+    /// the wish is written, nothing is lost, but what it orders waits for the next sweep.
+    ///
     /// # Errors
     /// [`NotBorn`], with nothing left behind but for [`NotBorn::Unavailable`], where nothing is known.
     pub async fn birth(&self, birth: Birth) -> Result<Born, NotBorn> {
