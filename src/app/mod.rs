@@ -108,7 +108,7 @@ pub struct App {
     server: ServerHandle,
     drain: Duration,
     stop: CancellationToken,
-    _lock: Option<lock::Lock>,
+    lock: lock::Lock,
 }
 
 impl App {
@@ -117,7 +117,7 @@ impl App {
     /// # Errors
     /// [`Error`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let lock = config.database.sqlite_file().map(lock::Lock::take).transpose()?;
+        let lock = lock::Lock::take(&config.database).await?;
         let clock = SystemClock;
         let journal = open_journal(&config).await?;
         let database = Database::open(config.database.address()).await?;
@@ -125,6 +125,11 @@ impl App {
         let storage = Storage::open(&config.storage.url)
             .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
         let activities = open_activities(&config, storage.clone())?;
+        // Before the engine: work that an engine began and cannot go on with would look like a crash.
+        let link_secret = link_secret(&database).await?;
+        let listener = std::net::TcpListener::bind(config.server.bind)
+            .map_err(machine(format!("the address {}", config.server.bind)))?;
+        let bound = listener.local_addr().map_err(machine("the address listened on"))?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -139,9 +144,6 @@ impl App {
             partitions: config.engine.partitions,
         })
         .await?;
-        let listener = std::net::TcpListener::bind(config.server.bind)
-            .map_err(machine(format!("the address {}", config.server.bind)))?;
-        let bound = listener.local_addr().map_err(machine("the address listened on"))?;
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
@@ -149,7 +151,7 @@ impl App {
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal, database.clone()),
             templates: Templates::new(database.clone()),
-            link_secret: link_secret(&database).await?,
+            link_secret,
             database,
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
@@ -163,7 +165,7 @@ impl App {
         actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
-        Ok(Self { base_url: local_url(bound), engine, server, drain, stop, _lock: lock })
+        Ok(Self { base_url: local_url(bound), engine, server, drain, stop, lock })
     }
 
     /// Where this machine reaches the service.
@@ -181,16 +183,17 @@ impl App {
     /// Serves until SIGTERM or SIGINT, then drains.
     ///
     /// # Errors
-    /// When the signals cannot be waited for.
+    /// When the signals cannot be waited for, or when another server took the database over.
     pub async fn wait_for_signal_and_drain(self) -> Result<(), Error> {
         let mut terminate = signal(SignalKind::terminate()).map_err(machine("SIGTERM"))?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("SIGINT"))?;
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
+        let ended = tokio::select! {
+            _ = terminate.recv() => Ok(()),
+            _ = interrupt.recv() => Ok(()),
+            taken = self.lock.lost() => Err(taken.into()),
+        };
         self.drain().await;
-        Ok(())
+        ended
     }
 
     /// Ends the service within its limit; nothing accepted is lost.

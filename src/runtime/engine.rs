@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
 
@@ -23,6 +23,9 @@ use super::root::{self, Root};
 use super::supervisor::{HandOver, Shared, Standing};
 use super::watch::{Hub, TooManyWatchers, Watcher};
 use crate::domain::{Address, EffectNo, Verdict};
+
+/// What waits to be written has this long even when the drain's limit is over.
+const CLOSING_MIN: Duration = Duration::from_secs(1);
 
 /// What an engine is made of.
 pub struct Parts {
@@ -196,6 +199,9 @@ impl Engine {
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
     ///
+    /// A caller that may go away asks in a task of its own, as the front actor does: when this future is dropped after
+    /// the wish is written, nothing is lost, but what it orders waits for the next sweep.
+    ///
     /// # Errors
     /// [`NotBorn`], with nothing left behind but for [`NotBorn::Unavailable`], where nothing is known.
     pub async fn birth(&self, birth: Birth) -> Result<Born, NotBorn> {
@@ -337,9 +343,14 @@ impl Engine {
     /// what was not finished goes on at the next start. Answers whether everything finished in time.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.0.draining.store(true, Ordering::Relaxed);
+        let end = Instant::now() + limit;
         let in_time = self.0.root.drain(limit).await;
-        self.0.shared.committer.close().await;
-        in_time
+        let left = end.saturating_duration_since(Instant::now()).max(CLOSING_MIN);
+        if tokio::time::timeout(left, self.0.shared.committer.close()).await.is_ok() {
+            return in_time;
+        }
+        tracing::warn!("the database does not answer: what waits to be written was not accepted yet and is given up");
+        false
     }
 }
 

@@ -37,6 +37,11 @@ pub struct Swept {
     pub supervisor: Addr<Supervisor>,
 }
 
+/// The mailman broke down.
+#[derive(Debug, thiserror::Error)]
+#[error("the mailman is gone")]
+pub struct Gone;
+
 /// The mailman's door. What waits there is bounded by what its partition has in hand.
 pub struct Mailman(mpsc::UnboundedSender<Errand>);
 
@@ -55,10 +60,11 @@ impl Mailman {
     }
 
     /// Hands an errand over.
-    pub fn send(&self, errand: Errand) {
-        if self.0.send(errand).is_err() {
-            tracing::error!("the mailman is gone; the next sweep will post what it carried");
-        }
+    ///
+    /// # Errors
+    /// [`Gone`]: nothing is carried any more.
+    pub fn send(&self, errand: Errand) -> Result<(), Gone> {
+        self.0.send(errand).map_err(|_| Gone)
     }
 }
 

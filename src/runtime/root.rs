@@ -1,6 +1,7 @@
 //! The node's root supervisor: starts the partitions' supervisors, starts them again when they die, and ends them.
 
 use std::collections::{BTreeMap, HashSet};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -61,6 +62,17 @@ impl Root {
     }
 
     async fn run(mut self, suspects: Vec<Envelope>, mut drains: mpsc::Receiver<(Duration, oneshot::Sender<bool>)>) {
+        let drain = tokio::select! {
+            // At any time: a trial may wait for a database that is away.
+            drain = drains.recv() => drain,
+            never = self.supervise(suspects) => match never {},
+        };
+        let Some((limit, answer)) = drain else { return };
+        // The engine that asked may be gone; the partitions end all the same.
+        let _ = answer.send(self.drain(limit).await);
+    }
+
+    async fn supervise(&mut self, suspects: Vec<Envelope>) -> Infallible {
         let mut trials: BTreeMap<u32, Vec<Envelope>> = BTreeMap::new();
         for suspect in suspects {
             trials.entry(partition_of(&suspect.to, self.shared.partitions)).or_default().push(suspect);
@@ -77,15 +89,8 @@ impl Root {
         self.open.store(true, Ordering::Relaxed);
         let mut look = tokio::time::interval(LOOK);
         loop {
-            tokio::select! {
-                drain = drains.recv() => {
-                    let Some((limit, answer)) = drain else { return };
-                    // The engine that asked may be gone; the partitions end all the same.
-                    let _ = answer.send(self.drain(limit).await);
-                    return;
-                }
-                _ = look.tick() => self.revive().await,
-            }
+            look.tick().await;
+            self.revive().await;
         }
     }
 

@@ -19,8 +19,15 @@ pub struct Hub(Arc<Inner>);
 
 #[derive(Default)]
 struct Inner {
-    watched: Mutex<HashMap<Address, Watched>>,
+    watched: Mutex<AllWatched>,
     progress: Mutex<HashMap<Address, BTreeMap<EffectNo, f32>>>,
+}
+
+#[derive(Default)]
+struct AllWatched {
+    actors: HashMap<Address, Watched>,
+    /// Of all actors together.
+    watchers: usize,
 }
 
 struct Watched {
@@ -45,21 +52,19 @@ impl Hub {
     /// [`TooManyWatchers`] at the limit.
     pub fn watch(&self, actor: &Address) -> Result<Watcher, TooManyWatchers> {
         let mut watched = lock(&self.0.watched);
-        if let Some(known) = watched.get_mut(actor) {
-            known.watchers += 1;
-            return Ok(Watcher { hub: self.clone(), actor: actor.clone(), news: known.news.subscribe() });
-        }
-        if watched.len() >= WATCHERS_MAX {
+        if watched.watchers >= WATCHERS_MAX {
             return Err(TooManyWatchers);
         }
-        let (sender, news) = watch::channel(0);
-        watched.insert(actor.clone(), Watched { news: sender, watchers: 1 });
-        Ok(Watcher { hub: self.clone(), actor: actor.clone(), news })
+        watched.watchers += 1;
+        let new = || Watched { news: watch::Sender::new(0), watchers: 0 };
+        let known = watched.actors.entry(actor.clone()).or_insert_with(new);
+        known.watchers += 1;
+        Ok(Watcher { hub: self.clone(), actor: actor.clone(), news: known.news.subscribe() })
     }
 
     /// Something about `actor` changed.
     pub fn announce(&self, actor: &Address) {
-        if let Some(watched) = lock(&self.0.watched).get(actor) {
+        if let Some(watched) = lock(&self.0.watched).actors.get(actor) {
             watched.news.send_modify(|count| *count += 1);
         }
     }
@@ -90,7 +95,7 @@ impl Hub {
     /// Actors that are watched.
     #[must_use]
     pub fn watched(&self) -> usize {
-        lock(&self.0.watched).len()
+        lock(&self.0.watched).actors.len()
     }
 }
 
@@ -114,11 +119,28 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         let mut watched = lock(&self.hub.0.watched);
-        if let Some(known) = watched.get_mut(&self.actor) {
+        watched.watchers -= 1;
+        if let Some(known) = watched.actors.get_mut(&self.actor) {
             known.watchers -= 1;
             if known.watchers == 0 {
-                watched.remove(&self.actor);
+                watched.actors.remove(&self.actor);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn watchers_of_one_actor_are_bounded_too_and_leave_room_when_they_go() {
+        let (hub, popular) = (Hub::default(), Address::new("clerk", "1"));
+        let watchers: Vec<Watcher> = (0..WATCHERS_MAX).map(|_| hub.watch(&popular).unwrap()).collect();
+        assert!(hub.watch(&popular).is_err());
+        assert!(hub.watch(&Address::new("clerk", "2")).is_err());
+        drop(watchers);
+        assert_eq!(hub.watched(), 0);
+        assert!(hub.watch(&popular).is_ok());
     }
 }

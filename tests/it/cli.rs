@@ -1,17 +1,56 @@
 //! The program as a user starts it.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::Value;
 
-/// Runs the program in `directory`, where it finds its configuration and keeps its data.
-fn mixvideo(directory: &Path, arguments: &[&str]) -> Output {
+use crate::postgres;
+
+/// The program in `directory`, where it finds its configuration and keeps its data.
+fn program(directory: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mixvideo"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MIXVIDEO")) {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(directory).output().unwrap()
+    command.args(arguments).current_dir(directory);
+    command
+}
+
+/// Runs the program.
+fn mixvideo(directory: &Path, arguments: &[&str]) -> Output {
+    program(directory, arguments).output().unwrap()
+}
+
+/// A server that is killed at the end.
+struct Serving(Child);
+
+impl Serving {
+    /// Starts a server and waits until it listens.
+    fn start(directory: &Path, database: &str) -> Self {
+        let mut command = program(directory, &["serve", "--bind", "127.0.0.1:0", "--database", database]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(line.starts_with("mixvideo listens on "), "{line}");
+        Self(child)
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+fn assert_refused(directory: &Path, database: &str) {
+    let second = mixvideo(directory, &["serve", "--bind", "127.0.0.1:0", "--database", database]);
+    assert_eq!(code(&second), 1, "{}", stderr(&second));
+    assert!(stderr(&second).contains("another mixvideo serves"), "{}", stderr(&second));
 }
 
 fn code(output: &Output) -> i32 {
@@ -160,4 +199,40 @@ fn nonsense_is_a_wrong_usage_and_help_is_not() {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
     assert!(!help.contains("bench-baseline"));
+}
+
+#[test]
+fn a_second_server_on_the_same_file_is_refused_until_the_first_is_gone() {
+    let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = format!("sqlite://{}", home.path().join("mixvideo.db").display());
+    let first = Serving::start(home.path(), &database);
+    assert_refused(other.path(), &database);
+    drop(first);
+    drop(Serving::start(other.path(), &database));
+}
+
+#[tokio::test]
+async fn a_second_server_on_the_same_postgresql_is_refused_until_the_first_is_gone() {
+    let (home, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let database = postgres::database().await;
+    let first = Serving::start(home.path(), &database);
+    assert_refused(other.path(), &database);
+
+    let administrator = Database::connect(&database).await.unwrap();
+    postgres::end_connections(&administrator).await;
+    let started = Instant::now();
+    while !is_locked(&administrator).await {
+        assert!(started.elapsed() < Duration::from_secs(20), "the lock was not taken again");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_refused(other.path(), &database);
+    drop(first);
+    drop(Serving::start(other.path(), &database));
+}
+
+async fn is_locked(administrator: &DatabaseConnection) -> bool {
+    let sql = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+               WHERE locktype = 'advisory' AND datname = current_database()";
+    let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql);
+    !administrator.query_all_raw(statement).await.unwrap().is_empty()
 }

@@ -32,6 +32,25 @@ struct Lane {
     count: usize,
 }
 
+impl Lane {
+    fn ripen(&mut self, now: Timestamp, present: &mut HashMap<MessageId, Whereabouts>) -> bool {
+        let mut ripened = false;
+        while let Some(first) = self.later.first_entry() {
+            if first.key().0 > now {
+                break;
+            }
+            let number = first.key().1;
+            let envelope = first.remove();
+            if let Some(whereabouts) = present.get_mut(&envelope.id) {
+                whereabouts.later = None;
+            }
+            self.ready.push_back((number, envelope));
+            ripened = true;
+        }
+        ripened
+    }
+}
+
 #[derive(Debug)]
 struct Whereabouts {
     lane: Arc<str>,
@@ -81,20 +100,20 @@ impl Pigeonhole {
         full
     }
 
+    /// Makes readable what has become due in any lane; answers whether anything has.
+    pub fn ripen(&mut self, now: Timestamp) -> bool {
+        let mut ripened = false;
+        for lane in self.lanes.values_mut() {
+            ripened |= lane.ripen(now, &mut self.present);
+        }
+        ripened
+    }
+
     /// Up to `max` due messages of the lane that were not read yet.
     pub fn read(&mut self, lane: &str, max: usize, now: Timestamp) -> Vec<Envelope> {
         let Some(lane) = self.lanes.get_mut(lane) else { return Vec::new() };
-        while let Some(first) = lane.later.first_entry() {
-            if first.key().0 > now {
-                break;
-            }
-            let number = first.key().1;
-            let envelope = first.remove();
-            if let Some(whereabouts) = self.present.get_mut(&envelope.id) {
-                whereabouts.later = None;
-            }
-            lane.ready.push_back((number, envelope));
-        }
+        // Of this lane alone: nobody has been told yet that another one may be read.
+        lane.ripen(now, &mut self.present);
         let mut read = Vec::with_capacity(max.min(lane.ready.len()));
         while read.len() < max {
             let Some((number, envelope)) = lane.ready.pop_front() else { break };
@@ -189,7 +208,14 @@ impl Mailbox for Memory {
 
     async fn rang(&self, partition: u32) {
         let Ok(partition) = self.partition(partition) else { return std::future::pending().await };
-        let next_due = lock(&partition.hole).next_due();
+        let next_due = {
+            let mut hole = lock(&partition.hole);
+            // Once for each message: it is not read before its lane has room, and that may take long.
+            if hole.ripen(self.clock.now()) {
+                return;
+            }
+            hole.next_due()
+        };
         let Some(due) = next_due else { return partition.bell.notified().await };
         let wait = u64::try_from(due.since_ms(self.clock.now())).unwrap_or(0);
         // Whichever comes first; a bell that rang meanwhile is kept by `Notify`.
@@ -203,6 +229,10 @@ impl Mailbox for Memory {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicI64, Ordering};
+
+    use futures_util::FutureExt as _;
+
     use super::*;
     use crate::domain::Address;
     use crate::runtime::journal::DECIDE;
@@ -294,6 +324,29 @@ mod tests {
         hole.settle(&["a".into()]);
         assert_eq!(hole.post(vec![now("c")], NOW), [""; 0].map(Arc::from));
         assert_eq!(read(&mut hole, DECIDE, 9, 100), ["c"]);
+    }
+
+    struct At(AtomicI64);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            Timestamp(self.0.load(Ordering::Relaxed))
+        }
+    }
+
+    #[tokio::test]
+    async fn bell_rings_once_for_what_became_due_and_is_not_read() {
+        let clock = Arc::new(At(AtomicI64::new(NOW.0)));
+        let memory = Memory::new(1, clock.clone());
+        memory.post(0, vec![due("a", "render", 200), due("b", DECIDE, 300)]).await.unwrap();
+        let rang = || memory.rang(0).now_or_never().is_some();
+        assert!(rang(), "for the post");
+        assert!(!rang(), "before it is due");
+        assert!(memory.read(0, DECIDE, 9, Timestamp(200)).await.unwrap().is_empty());
+        clock.0.store(200, Ordering::Relaxed);
+        assert!(rang(), "once it is due");
+        assert!(!rang(), "again, while its lane has no room");
+        assert_eq!(memory.read(0, "render", 9, Timestamp(200)).await.unwrap().len(), 1);
     }
 
     #[test]

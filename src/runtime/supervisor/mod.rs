@@ -208,10 +208,10 @@ impl Supervisor {
             }
             // An actor without an address stops.
             Command::Forget { actor } => drop(self.entities.remove(&actor)),
-            Command::Settle { ids } => self.mailman.send(Errand::Settle { ids }),
+            Command::Settle { ids } => self.carry(Errand::Settle { ids }, ctx),
             Command::Post { envelopes, swept } => {
                 let swept = swept.map(|lane| Swept { lane, supervisor: ctx.address() });
-                self.mailman.send(Errand::Post { envelopes, swept });
+                self.carry(Errand::Post { envelopes, swept }, ctx);
             }
             Command::Start { envelope, ours } => self.start_activity(envelope, ours, ctx),
             Command::Abort { id } => drop(self.running.remove(&id)),
@@ -220,6 +220,14 @@ impl Supervisor {
             }
             Command::Opened => self.reached(Milestone::Opened),
             Command::Drained => self.reached(Milestone::Drained),
+        }
+    }
+
+    /// Without a mailman this supervisor is of no use; the next one has a new one and begins with a sweep.
+    fn carry(&self, errand: Errand, ctx: &mut Context<Self>) {
+        if let Err(gone) = self.mailman.send(errand) {
+            tracing::error!(self.partition, %gone, "a partition's supervisor ends");
+            ctx.stop();
         }
     }
 

@@ -153,3 +153,19 @@ fn a_drain_stops_what_does_not_end_and_the_next_start_begins_it_again() {
         node.stop().await;
     });
 }
+
+#[test]
+fn a_drain_keeps_its_limit_while_the_database_is_away() {
+    support::system(async {
+        let place = support::sqlite();
+        let node = Node::of_toys(&place, Arc::new(Idle), Limits::default()).await;
+        node.faults.unsent.store(u32::MAX, Ordering::SeqCst);
+        let engine = node.engine.clone();
+        let waiting = actix::spawn(async move { engine.birth(toy::birth("a", vec![])).await });
+        until("it waits to be written", SOON, async || node.faults.unsent.load(Ordering::SeqCst) < u32::MAX).await;
+        let begun = Instant::now();
+        assert!(!node.engine.drain(Duration::from_millis(100)).await, "not everything finished");
+        assert!(begun.elapsed() < Duration::from_secs(5), "it took {:?}", begun.elapsed());
+        waiting.abort();
+    });
+}

@@ -12,7 +12,7 @@ use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
 use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::engine::{Birth, Engine, Parts};
 use mixvideo::runtime::journal::committer::Committer;
-use mixvideo::runtime::journal::{Journal, MessageId, Options};
+use mixvideo::runtime::journal::{Faults, Journal, MessageId, Options};
 use mixvideo::runtime::kind::Kind;
 use mixvideo::runtime::mailbox::Memory;
 use mixvideo::runtime::partition::Limits;
@@ -58,6 +58,7 @@ pub fn now() -> Timestamp {
 
 pub struct Node {
     pub engine: Engine,
+    pub faults: Faults,
 }
 
 /// Does nothing, at once.
@@ -113,7 +114,8 @@ impl Node {
         clock: Arc<dyn Clock>,
     ) -> Self {
         let tables: Vec<_> = kinds.iter().map(|kind| kind.table()).collect();
-        let journal = Journal::open(&Options::new(&place.url), &tables, PARTITIONS).await.unwrap();
+        let options = Options::new(&place.url);
+        let journal = Journal::open(&options, &tables, PARTITIONS).await.unwrap();
         let committer = Committer::spawn(&journal).unwrap();
         let inflight: PathBuf = place.directory.join("inflight");
         let engine = Engine::start(Parts {
@@ -130,7 +132,7 @@ impl Node {
         })
         .await
         .unwrap();
-        Self { engine }
+        Self { engine, faults: options.faults }
     }
 
     pub async fn count(&self, kind: &str, status: &str) -> u64 {
