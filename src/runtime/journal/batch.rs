@@ -76,12 +76,14 @@ impl Shaped {
         let birth = Step {
             sql: format!("INSERT INTO {name} ({stored}) SELECT {stored} FROM {{{births}}} AS v"),
             hits: Some(births.clone()),
+            is_filtered: false,
         };
         let update = Step {
             sql: format!(
                 "UPDATE {name} AS t SET {changed} FROM {{{updates}}} AS v WHERE t.id = v.id AND t.version = v.expected"
             ),
             hits: Some(updates.clone()),
+            is_filtered: true,
         };
         Self { table, births, updates, fields, birth, update }
     }
@@ -160,7 +162,7 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
 fn add<'a>(script: &mut Script<'a>, source: Source<'a>, sql: &str, hits: Option<&str>) {
     if !source.is_empty() {
         script.sources.push(source);
-        script.steps.push(Step { sql: sql.to_owned(), hits: hits.map(str::to_owned) });
+        script.steps.push(Step { sql: sql.to_owned(), hits: hits.map(str::to_owned), is_filtered: false });
     }
 }
 
@@ -212,7 +214,7 @@ fn states<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
     for (rows, step) in [(births, &shaped.birth), (updates, &shaped.update)] {
         if !rows.is_empty() {
             script.sources.push(rows);
-            script.steps.push(Step { sql: step.sql.clone(), hits: step.hits.clone() });
+            script.steps.push(Step { sql: step.sql.clone(), hits: step.hits.clone(), is_filtered: step.is_filtered });
         }
     }
 }

@@ -78,6 +78,8 @@ pub(super) struct Step {
     /// The source whose every row the statement must write, no more and no less: anything else undoes the script. Its
     /// first field is a text.
     pub(super) hits: Option<String>,
+    /// Whether the statement ends with a WHERE that more can be added to.
+    pub(super) is_filtered: bool,
 }
 
 /// Statements that are carried out together or not at all.
@@ -193,17 +195,29 @@ fn place_of(name: &str, placed: &[Placed<'_>]) -> usize {
     placed.iter().find(|source| source.name == name).map_or(0, |source| source.first)
 }
 
-/// `IMMEDIATE`, because a transaction that begins with a read cannot always be turned into one that writes. A wrong
-/// count is made an error (a blob larger than SQLite allows), which ends the text before its COMMIT.
+/// `IMMEDIATE`, because a transaction that begins with a read cannot always be turned into one that writes.
+///
+/// Each statement whose rows are counted does something only when the one before it hit all of its own, so that one wrong
+/// count makes all that follow wrong. The last count is made an error (a blob larger than SQLite allows), which ends the
+/// text before its COMMIT. One question at the end instead of one a statement: every answer wakes the asker.
 fn sqlite_text(steps: &[Step], placed: &[Placed<'_>]) -> String {
     let mut text = String::from("BEGIN IMMEDIATE;\n");
-    for step in steps {
+    let (counted, free): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.hits.is_some());
+    for step in free {
+        let _ = writeln!(text, "{};", fill(&step.sql, placed));
+    }
+    let mut before = None;
+    for step in counted {
         text.push_str(&fill(&step.sql, placed));
-        text.push_str(";\n");
-        if let Some(name) = &step.hits {
-            let place = place_of(name, placed);
-            let _ = writeln!(text, "SELECT CASE WHEN changes() = ${} THEN 1 ELSE zeroblob(2147483647) END;", place + 1);
+        if let Some(count) = before {
+            let and = if step.is_filtered { "AND" } else { "WHERE" };
+            let _ = write!(text, " {and} changes() = ${count}");
         }
+        text.push_str(";\n");
+        before = step.hits.as_deref().map(|name| place_of(name, placed) + 1);
+    }
+    if let Some(count) = before {
+        let _ = writeln!(text, "SELECT CASE WHEN changes() = ${count} THEN 1 ELSE zeroblob(2147483647) END;");
     }
     text.push_str("COMMIT");
     text
