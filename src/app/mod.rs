@@ -96,6 +96,14 @@ pub enum Error {
     LinkSecret,
 }
 
+impl Error {
+    /// Whether the database could not be reached: it may be a matter of starting it.
+    #[must_use]
+    pub const fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Lock(lock::Error::Unknown { .. }) | Self::Journal { source: journal::Error::Open(_), .. })
+    }
+}
+
 fn machine(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Error {
     let what = what.into();
     move |source| Error::Machine { what, source }

@@ -70,8 +70,8 @@ impl Error {
             Self::Config(_) => Code::Usage,
             Self::Server(error) => error.exit_code(),
             Self::Database(..) => Code::Unreachable,
-            Self::Journal(journal::Error::Open(_))
-            | Self::Start(app::Error::Journal { source: journal::Error::Open(_), .. }) => Code::Unreachable,
+            Self::Journal(journal::Error::Open(_)) => Code::Unreachable,
+            Self::Start(error) if error.is_unreachable() => Code::Unreachable,
             Self::Missing(_) => Code::Refused,
             Self::Task { .. } => Code::TaskFailed,
             Self::Start(_) | Self::Journal(_) | Self::Query(_) | Self::File { .. } | Self::Failed(_) => Code::Failed,
@@ -95,10 +95,9 @@ pub(super) fn with_causes(error: &Error) -> String {
     text
 }
 
-/// No connection came about in time. The pool, which tried until then, does not tell what it met.
+/// No connection came about. A pool, which tries until its time is over, does not tell what it met.
 fn nobody_answers(error: &(dyn std::error::Error + 'static)) -> bool {
-    matches!(
-        error.downcast_ref(),
-        Some(DbErr::Conn(RuntimeErr::SqlxError(cause))) if matches!(**cause, SqlxError::PoolTimedOut)
-    )
+    let is_silence = |error: &SqlxError| matches!(error, SqlxError::PoolTimedOut | SqlxError::Io(_));
+    error.downcast_ref().is_some_and(is_silence)
+        || matches!(error.downcast_ref(), Some(DbErr::Conn(RuntimeErr::SqlxError(cause))) if is_silence(cause))
 }
