@@ -131,7 +131,8 @@ fn sweep(scratch: &Path) -> std::io::Result<()> {
         let entry = entry?;
         let name = entry.file_name();
         let server = name.to_str().and_then(|name| name.strip_prefix(DIRECTORY_PREFIX)?.split('-').next());
-        let alive = |pid: &str| pid == std::process::id().to_string() || Path::new("/proc").join(pid).exists();
+        // This server has begun nothing yet: what bears its id is of one before it, as in a container, where ids repeat.
+        let alive = |pid: &str| pid != std::process::id().to_string() && Path::new("/proc").join(pid).exists();
         if server.is_some_and(|pid| !alive(pid)) {
             std::fs::remove_dir_all(entry.path())?;
         }

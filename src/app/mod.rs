@@ -17,7 +17,7 @@ use actix_web::web::Data;
 use actix_web::{App as Application, HttpServer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -188,16 +188,13 @@ impl App {
         &self.engine
     }
 
-    /// Serves until SIGTERM or SIGINT, then drains.
+    /// Serves until it is told to end, then drains.
     ///
     /// # Errors
-    /// When the signals cannot be waited for, or when another server took the database over.
-    pub async fn wait_for_signal_and_drain(self) -> Result<(), Error> {
-        let mut terminate = signal(SignalKind::terminate()).map_err(machine("SIGTERM"))?;
-        let mut interrupt = signal(SignalKind::interrupt()).map_err(machine("SIGINT"))?;
+    /// When another server took the database over.
+    pub async fn serve_until(self, mut end: EndSignals) -> Result<(), Error> {
         let ended = tokio::select! {
-            _ = terminate.recv() => Ok(()),
-            _ = interrupt.recv() => Ok(()),
+            () = end.received() => Ok(()),
             taken = self.lock.lost() => Err(taken.into()),
         };
         self.drain().await;
@@ -211,6 +208,34 @@ impl App {
         // Calls that wait for an outcome need the engine to answer them, so both end side by side.
         let (in_time, ()) = tokio::join!(self.engine.drain(self.drain), self.server.stop(true));
         tracing::info!(in_time, "ended");
+    }
+}
+
+/// SIGTERM and SIGINT. From when it is made, they are kept for whoever waits, and end nothing by themselves: it is made
+/// before the service starts, so that there is no moment in which the process would just die.
+#[derive(Debug)]
+pub struct EndSignals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl EndSignals {
+    /// Takes the two signals over.
+    ///
+    /// # Errors
+    /// When the system does not allow it.
+    pub fn expect() -> Result<Self, Error> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate()).map_err(machine("SIGTERM"))?,
+            interrupt: signal(SignalKind::interrupt()).map_err(machine("SIGINT"))?,
+        })
+    }
+
+    async fn received(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Error;
-use crate::app::App;
+use crate::app::{App, EndSignals};
 use crate::config::{Config, Flag};
 
 /// Flags over the configuration.
@@ -42,9 +42,10 @@ impl Args {
 /// Serves until SIGTERM or SIGINT. The address is the one line on standard output.
 pub(super) async fn run(config: Config) -> Result<(), Error> {
     super::log(&config)?;
+    let end = EndSignals::expect()?;
     let app = App::start(config).await?;
     say!("{LISTENS}{}", app.base_url());
-    Ok(app.wait_for_signal_and_drain().await?)
+    Ok(app.serve_until(end).await?)
 }
 
 /// What the line that names the address begins with; `bench` reads it.
