@@ -231,10 +231,10 @@ mod tests {
             ("task", "b"),
             ("task", "task_0193a5b2c3d47e5f8a9b0c1d2e3f4a5b"),
             ("input", "a"),
-            ("payment", "pay_1"),
+            ("kind", "key"),
         ]
         .map(|(kind, key)| partition_of(&Address::new(kind, key), 16));
-        assert_eq!(places, [14, 7, 7, 10, 9]);
+        assert_eq!(places, [14, 7, 7, 10, 2]);
     }
 
     #[test]
