@@ -94,8 +94,8 @@ impl WorkerPool {
         let mut command = Command::new(&self.executable);
         command.arg("worker").current_dir(directory).env_clear().kill_on_drop(true);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // An allocator that reserves a gigabyte ahead would make the child's memory limit meaningless (in KiB).
-        command.env("MIMALLOC_ARENA_RESERVE", "65536");
+        // An allocator that reserves ahead takes from the child's memory limit what a picture's buffers need.
+        command.env("MIMALLOC_ARENA_RESERVE", "0");
         // And it keeps what is freed for a while: a decoder's next large buffer would not fit beside the last one.
         command.env("MIMALLOC_PURGE_DELAY", "0");
         if self.misbehaviour_allowed {
