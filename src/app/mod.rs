@@ -182,12 +182,6 @@ impl App {
         &self.base_url
     }
 
-    /// The engine.
-    #[must_use]
-    pub const fn engine(&self) -> &Engine {
-        &self.engine
-    }
-
     /// Serves until it is told to end, then drains.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! The door for the product: births, news, health, and the end.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
@@ -353,6 +353,3 @@ impl Engine {
         false
     }
 }
-
-/// The kinds of an engine by name, for whoever reads states.
-pub type Kinds = HashMap<&'static str, Arc<dyn Kind>>;
