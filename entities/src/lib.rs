@@ -12,4 +12,5 @@ pub mod outbox;
 pub mod setting;
 pub mod task;
 pub mod template;
+pub mod template_revision;
 pub mod workflow_definition;

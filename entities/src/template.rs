@@ -17,7 +17,7 @@ pub struct Model {
     pub credit_cost: i64,
     /// Its version for people.
     pub version: String,
-    /// What it makes, as a task type.
+    /// What it makes: `IMAGE` or `VIDEO`.
     pub template_type: String,
     /// The name of the workflow it runs.
     pub workflow: String,
@@ -49,6 +49,10 @@ pub struct Model {
     pub updated_at: i64,
     /// When it was withdrawn, in milliseconds.
     pub deleted_at: Option<i64>,
+    /// How often it was written, this time included.
+    pub revision: i64,
+    /// What it is found by, in lower case.
+    pub words: String,
 }
 
 /// It stands alone: rows refer to each other by address, not by foreign key.
