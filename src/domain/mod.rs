@@ -7,6 +7,7 @@ pub mod ids;
 pub mod input;
 pub mod machine;
 pub mod task;
+pub mod template;
 pub mod workflow;
 
 pub use machine::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Verdict};

@@ -1,0 +1,48 @@
+//! Whether a template fits the workflow it names.
+
+use super::{Content, TemplateType, prompt};
+use crate::domain::workflow::{Definition, FieldFault};
+
+impl Content {
+    /// What is wrong with it for `workflow`: every task of it would fail, or make something else than it says.
+    #[must_use]
+    pub fn faults_for(&self, workflow: &Definition) -> Vec<FieldFault> {
+        let mut faults = Vec::new();
+        if let Some(makes) = TemplateType::making(workflow.produces()).filter(|makes| *makes != self.template_type) {
+            let makes: &str = makes.into();
+            faults.push(FieldFault {
+                field: "templateType".into(),
+                reason: format!("must be {makes}: that is what the workflow `{}` makes", workflow.name()),
+            });
+        }
+        // What the settings leave out is the customer's to give.
+        for fault in workflow.check_parameters(&self.settings) {
+            if self.settings.get(&fault.field).is_some_and(|value| !value.is_null()) {
+                faults.push(FieldFault { field: format!("settings.{}", fault.field), reason: fault.reason });
+            }
+        }
+        for preset in self.presets().filter(|preset| workflow.parameters().contains_key(preset.name)) {
+            for name in if preset.is_prompt { prompt::needs(preset.text) } else { Vec::new() } {
+                if super::parameters::is_picture(workflow, name) {
+                    let reason = format!("takes {{{name}}}, which is a picture and no text");
+                    faults.push(FieldFault { field: preset.name.into(), reason });
+                }
+            }
+        }
+        faults
+    }
+
+    /// What of it `workflow` will never look at, one sentence each.
+    #[must_use]
+    pub fn unused_by(&self, workflow: &Definition) -> Vec<String> {
+        let known = |name: &str| workflow.parameters().contains_key(name);
+        let settings = self.settings.keys().map(String::as_str).filter(|name| !known(name));
+        let presets = self.presets().map(|preset| preset.name).filter(|name| !known(name));
+        let sentence =
+            |name: String| format!("`{name}` has no effect: the workflow `{}` does not take it", workflow.name());
+        settings
+            .map(|name| sentence(format!("settings.{name}")))
+            .chain(presets.map(|name| sentence(name.into())))
+            .collect()
+    }
+}
