@@ -5,8 +5,10 @@
 pub mod actors;
 pub mod api_keys;
 pub mod cache;
+mod claims;
 mod database;
 pub mod definitions;
+pub mod executions;
 pub mod settings;
 pub mod tables;
 pub mod tasks;

@@ -158,7 +158,7 @@ fn is_final(status: &str) -> bool {
 }
 
 /// Which of these actors have something that was set aside.
-async fn with_dead(database: &Database, actors: &[&Address]) -> Result<HashSet<String>, super::Error> {
+pub(super) async fn with_dead(database: &Database, actors: &[&Address]) -> Result<HashSet<String>, super::Error> {
     let find = dead::Entity::find()
         .select_only()
         .column(dead::Column::Target)
