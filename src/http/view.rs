@@ -126,7 +126,7 @@ pub fn show(state: &State, known: &Known) -> TaskView {
     let attention = known.attention && !task.status.is_final();
     TaskView {
         id: task.id.to_string(),
-        status: if attention { "running" } else { task::documented_status(task) },
+        status: if attention { "running" } else { task::documented_status(task.status) },
         progress,
         result: task.result.as_ref().and_then(|result| links(state, result)),
         created_at: rfc3339(task.created_at),

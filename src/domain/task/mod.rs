@@ -52,6 +52,9 @@ pub struct Request {
     pub task_type: TaskType,
     /// The template it follows.
     pub template_code: String,
+    /// Which revision of the template it began with; the parameters hold what it said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_revision: Option<u64>,
     /// The customer, when one is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user_id: Option<String>,
@@ -63,7 +66,9 @@ pub struct Request {
 }
 
 /// How far a task has come. The names are durable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
+)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Status {

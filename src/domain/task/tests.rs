@@ -356,10 +356,10 @@ fn progress_follows_the_weights_and_reaches_100_only_when_completed() {
 
 #[test]
 fn a_cancelled_task_shows_as_failed() {
-    assert_eq!(documented_status(Run::born().state()), "pending");
-    assert_eq!(documented_status(Run::born().done("take").state()), "running");
-    assert_eq!(documented_status(Run::born().fails("take").state()), "failed");
-    assert_eq!(documented_status(Run::born().cancelled().state()), "failed");
+    assert_eq!(documented_status(Run::born().state().status), "pending");
+    assert_eq!(documented_status(Run::born().done("take").state().status), "running");
+    assert_eq!(documented_status(Run::born().fails("take").state().status), "failed");
+    assert_eq!(documented_status(Run::born().cancelled().state().status), "failed");
 }
 
 /// These texts are in databases: a change of one loses what is stored.

@@ -10,8 +10,8 @@ const PERCENT_UNFINISHED_MAX: u8 = 99;
 
 /// The status by its documented name: a cancelled task shows as failed.
 #[must_use]
-pub const fn documented_status(state: &State) -> &'static str {
-    match state.status {
+pub const fn documented_status(status: Status) -> &'static str {
+    match status {
         Status::Pending => "pending",
         Status::Running => "running",
         Status::Completed => "completed",

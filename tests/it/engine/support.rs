@@ -168,6 +168,7 @@ pub fn noop_task() -> Birth {
     let request = task::Request {
         task_type: task::TaskType::VideoGeneration,
         template_code: "noop".to_owned(),
+        template_revision: None,
         user_id: None,
         owner: "client".to_owned(),
         parameters: serde_json::Map::new(),
