@@ -10,7 +10,7 @@ use super::caller::Caller;
 use super::envelope::{Reply, rfc3339};
 use super::error::Error;
 use super::guard::{get_and_head, resource};
-use super::query::Query;
+use super::query::{Query, no_cursor};
 use super::{State, health, openapi};
 use crate::domain::ids::InputId;
 use crate::domain::{Address, Verdict};
@@ -176,19 +176,17 @@ pub(super) fn routes(config: &mut ServiceConfig) {
     responses((status = 200, description = "Actors", body = openapi::Success<ActorList>), openapi::Operating))]
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Result<Reply, Error> {
     let query = Query::of(&request)?;
-    let after = query.text("cursor").map(Address::parse).transpose();
+    let page = query.page()?;
     let filter = Filter {
         kind: query.text("kind").map(str::to_owned),
         status: query.text("status").map(str::to_owned),
-        after: after.map_err(|_| Error::field("cursor", "is none of ours"))?,
-        limit: query.limit()?,
+        after: page.cursor().map(Address::parse).transpose().map_err(|_| no_cursor())?,
+        limit: page.fetch(),
     };
     if filter.kind.as_deref().is_some_and(|kind| !actors::is_kind(kind)) {
         return Err(Error::field("kind", "is no kind of actor"));
     }
-    let rows = actors::list(&state.database, &filter).await?;
-    let full = rows.len() as u64 == filter.limit;
-    let next_cursor = rows.last().filter(|_| full).map(|row| row.address.to_string());
+    let (rows, next_cursor) = page.cut(actors::list(&state.database, &filter).await?, |row| row.address.to_string());
     let counts = health::gather(&state).await.actors;
     let total = counts
         .iter()
@@ -287,12 +285,10 @@ fn effect(envelope: Envelope) -> Outstanding {
 #[utoipa::path(get, path = "/ops/dead", tag = "ops", params(openapi::Paging),
     responses((status = 200, description = "What was set aside", body = openapi::Success<DeadList>), openapi::Operating))]
 pub(super) async fn dead(request: HttpRequest, state: Data<State>) -> Result<Reply, Error> {
-    let query = Query::of(&request)?;
-    let (limit, after) = (query.limit()?, query.text("cursor").map(MessageId::from));
+    let page = Query::of(&request)?.page()?;
     let journal = state.engine.journal();
-    let letters = journal.dead_list(after.as_ref(), limit).await?;
-    let full = letters.len() as u64 == limit;
-    let next_cursor = letters.last().filter(|_| full).map(|letter| letter.envelope.id.to_string());
+    let letters = journal.dead_list(page.cursor().map(MessageId::from).as_ref(), page.fetch()).await?;
+    let (letters, next_cursor) = page.cut(letters, |letter| letter.envelope.id.to_string());
     let total = journal.dead_count().await?;
     let list = DeadList { dead: letters.iter().map(dead_listed).collect(), total, next_cursor };
     Ok(Reply::ok("Dead messages retrieved successfully", &list)?.no_store())

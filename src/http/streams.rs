@@ -31,6 +31,7 @@ const PACE: Duration = Duration::from_millis(100);
 const SLOW_POLL: Duration = Duration::from_secs(1);
 /// A stream ends after this long; its client comes back with the last id.
 const LIFE: Duration = Duration::from_secs(60 * 60);
+const EVENTS: &str = "text/event-stream";
 /// What a client waits before it comes back, in milliseconds.
 const COME_BACK: &str = "retry: 2000\n\n";
 
@@ -76,7 +77,8 @@ pub(super) async fn events(
         return Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish());
     }
     if request.method() == Method::HEAD {
-        return Ok(HttpResponse::Ok().content_type("text/event-stream").finish());
+        let head = HttpResponse::Ok().insert_header((header::CACHE_CONTROL, "no-store")).content_type(EVENTS).finish();
+        return Ok(head);
     }
     let place = state.streams.0.clone().try_acquire_owned().map_err(|_| {
         Error::unavailable(format!("{STREAMS_MAX} streams are open already (STREAMS_MAX); poll the task instead"), 5)
@@ -90,7 +92,7 @@ pub(super) async fn events(
     let opening = stream::once(async { Ok::<_, Error>(Bytes::from_static(COME_BACK.as_bytes())) });
     let events = stream::unfold(telling, |telling| async { telling.next().await });
     Ok(HttpResponse::Ok()
-        .content_type("text/event-stream")
+        .content_type(EVENTS)
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header(("x-accel-buffering", "no"))
         .streaming(stream::StreamExt::chain(opening, events)))

@@ -95,3 +95,15 @@ fn a_stream_of_a_task_that_has_ended_tells_its_end_at_once() {
         assert_eq!((events[0].name.as_str(), &events[0].data["error"]["code"]), ("failed", &"picture_damaged".into()));
     });
 }
+
+#[test]
+fn a_stream_asked_for_its_head_alone_is_not_to_be_stored_either() {
+    served(async |server| {
+        let held = server.hold("a", 0.5);
+        server.make("a", "noop", "pending").await;
+        let head = crate::server::send(server.request(Method::HEAD, "/task/a/events")).await;
+        assert_eq!((head.status.as_u16(), head.header("content-type")), (200, "text/event-stream"));
+        assert_eq!(head.header("cache-control"), "no-store");
+        held.add_permits(1);
+    });
+}
