@@ -3,7 +3,7 @@
 use clap::Subcommand;
 
 use super::client::Client;
-use super::table::{list, table};
+use super::table::print_list;
 use super::{Error, Remote, print_json};
 
 /// What to do with actors.
@@ -49,14 +49,7 @@ pub(super) async fn run(args: Args) -> Result<(), Error> {
             query.extend(kind.as_deref().map(|kind| ("kind", kind)));
             query.extend(status.as_deref().map(|status| ("status", status)));
             let answer = client.get(&["ops", "actors"], &query).await?;
-            let rows = list(&answer);
-            if args.json {
-                print_json(&answer);
-            } else if rows.is_empty() {
-                say!("no actors");
-            } else {
-                say!("{}", table(&rows, &["id", "kind", "status", "version"]));
-            }
+            print_list(&answer, args.json, "no actors", &["id", "kind", "status", "version"]);
         }
         // What an actor knows has no form in common with others: people read its JSON too.
         Action::Show { actor } => print_json(&client.get(&["ops", "actors", &actor], &[]).await?),

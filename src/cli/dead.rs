@@ -4,7 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::client::Client;
-use super::table::{list, table};
+use super::table::print_list;
 use super::{Error, Remote, print_json};
 
 /// What to do with messages that were set aside.
@@ -50,14 +50,8 @@ pub(super) async fn run(args: Args) -> Result<(), Error> {
     let (id, order, done) = match args.action {
         Action::List { limit } => {
             let answer = client.get(&["ops", "dead"], &[("limit", &limit.to_string())]).await?;
-            let rows = list(&answer);
-            if args.json {
-                print_json(&answer);
-            } else if rows.is_empty() {
-                say!("nothing is set aside");
-            } else {
-                say!("{}", table(&rows, &["id", "to", "lane", "deaths", "diedAt", "reason"]));
-            }
+            let columns = ["id", "to", "lane", "deaths", "diedAt", "reason"];
+            print_list(&answer, args.json, "nothing is set aside", &columns);
             return Ok(());
         }
         Action::Show { id } => {

@@ -15,6 +15,8 @@ use crate::runtime::clock::{Clock, SystemClock};
 
 /// The picture that comes with the program.
 pub(super) const PICTURE: &[u8] = include_bytes!("../../assets/demo.jpg");
+/// The bundled template that is shown.
+const TEMPLATE: &str = "photo-to-video";
 /// How long the demonstration's key works, in milliseconds.
 const KEY_LIFETIME_MS: i64 = 3_600_000;
 
@@ -73,22 +75,12 @@ async fn make(server: &str, config: &Config, args: &Args) -> Result<(String, u64
     let client = Client::new(server, Some(key))?;
     // Templates that an earlier run imported are reported there and stay as they are.
     client.get(&["templates", "init"], &[]).await?;
-    let template = video_template(&client).await?;
     if !args.json {
-        eprintln!("the service runs at {server}; a bundled picture goes to the template `{template}`");
+        eprintln!("the service runs at {server}; a bundled picture goes to the template `{TEMPLATE}`");
     }
-    let id = task::execute(&client, &template, Some(task::picture(PICTURE)?), Map::new()).await?;
-    let ended = task::watch(&client, &id, &mut Progress::new(&template, args.json)).await?;
+    let id = task::execute(&client, TEMPLATE, Some(task::picture(PICTURE)?), Map::new()).await?;
+    let ended = task::watch(&client, &id, &mut Progress::new(TEMPLATE, args.json)).await?;
     let saved = task::save(&client, &ended, Some(args.out.clone())).await?;
     let (_, bytes) = saved.ok_or_else(|| Error::Failed("the template made no file".to_owned()))?;
     Ok((id, bytes))
-}
-
-/// The first template that makes videos.
-async fn video_template(client: &Client) -> Result<String, Error> {
-    let answer = client.get(&["templates"], &[]).await?;
-    let templates = super::table::list(&answer);
-    let video = templates.iter().find(|template| template["templateType"] == "VIDEO" && template["code"] != "noop");
-    let code = video.and_then(|template| template["code"].as_str());
-    code.map(str::to_owned).ok_or_else(|| Error::Missing("template that makes videos".to_owned()))
 }

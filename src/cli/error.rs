@@ -1,7 +1,6 @@
 //! Why a command did not do what it was asked.
 
 use std::error::Error as _;
-use std::fmt::Write as _;
 use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
@@ -18,6 +17,9 @@ pub enum Error {
     /// The configuration.
     #[error(transparent)]
     Config(#[from] Faults),
+    /// The flags do not go together; a sentence.
+    #[error("{0}")]
+    Usage(String),
     /// The server did not do it.
     #[error(transparent)]
     Server(#[from] client::Error),
@@ -67,7 +69,7 @@ impl Error {
     #[must_use]
     pub fn exit_code(&self) -> Code {
         match self {
-            Self::Config(_) => Code::Usage,
+            Self::Config(_) | Self::Usage(_) => Code::Usage,
             Self::Server(error) => error.exit_code(),
             Self::Database(..) => Code::Unreachable,
             Self::Journal(journal::Error::Open(_)) => Code::Unreachable,
@@ -88,8 +90,12 @@ pub(super) fn with_causes(error: &Error) -> String {
             text.push_str(": nothing answers at its address; start the database, or correct `database.url`");
             break;
         }
-        // Writing to a text cannot fail.
-        let _ = write!(text, ": {error}");
+        // Some layers below write their cause into their own sentence.
+        let said = error.to_string();
+        if !text.ends_with(&said) {
+            text.push_str(": ");
+            text.push_str(&said);
+        }
         cause = error.source();
     }
     text
@@ -100,4 +106,23 @@ fn nobody_answers(error: &(dyn std::error::Error + 'static)) -> bool {
     let is_silence = |error: &SqlxError| matches!(error, SqlxError::PoolTimedOut | SqlxError::Io(_));
     error.downcast_ref().is_some_and(is_silence)
         || matches!(error.downcast_ref(), Some(DbErr::Conn(RuntimeErr::SqlxError(cause))) if is_silence(cause))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_told_once() {
+        let refused = || RuntimeErr::SqlxError(std::sync::Arc::new(SqlxError::Protocol("bad greeting".into())));
+        for error in
+            [Error::Database("sqlite://a".into(), DbErr::Conn(refused())), Error::Query(DbErr::Query(refused()))]
+        {
+            let text = with_causes(&error);
+            assert_eq!(text.matches("bad greeting").count(), 1, "{text}");
+            assert!(text.starts_with(&error.to_string()), "{text}");
+        }
+        let file = Error::File { path: "a".into(), verb: "read", source: std::io::ErrorKind::NotFound.into() };
+        assert_eq!(with_causes(&file), "the file a cannot be read: entity not found");
+    }
 }

@@ -4,7 +4,7 @@ use clap::Subcommand;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::table::table;
+use super::table::print_list;
 use super::{Error, database, print_json};
 use crate::auth::api_key::{self, NewKey, Role};
 use crate::config::Config;
@@ -29,7 +29,7 @@ enum Action {
         /// What it may do
         #[arg(long)]
         role: Role,
-        /// The client it acts for
+        /// The client it acts for, with --role client
         #[arg(long)]
         client_id: Option<String>,
         /// A name for people
@@ -50,6 +50,10 @@ enum Action {
 
 /// Reads and writes keys.
 pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
+    if let Action::Create { role: Role::Operator, client_id: Some(_), .. } = &args.action {
+        let why = "an operator belongs to no client: leave out --client-id, or make the key with --role client";
+        return Err(Error::Usage(why.to_owned()));
+    }
     let now = SystemClock.now();
     journal::migrate(config.database.address()).await?;
     let db = database::connect(&config.database).await?;
@@ -70,14 +74,13 @@ pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
                     "createdAt": time(Some(key.created_at)), "expiresAt": time(key.expires_at),
                     "revokedAt": time(key.revoked_at), "lastUsedAt": time(key.last_used_at) })
             });
-            let rows: Vec<_> = rows.collect();
-            if args.json {
-                print_json(&rows.into());
-            } else if rows.is_empty() {
-                say!("no keys; `mixvideo keys create --role operator` makes one");
-            } else {
-                say!("{}", table(&rows, &["id", "role", "clientId", "name", "createdAt", "expiresAt"]));
-            }
+            let columns = ["id", "role", "clientId", "name", "createdAt", "expiresAt"];
+            print_list(
+                &rows.collect(),
+                args.json,
+                "no keys; `mixvideo keys create --role operator` makes one",
+                &columns,
+            );
         }
         Action::Revoke { id } => {
             if !api_key::revoke(&db, &id, now).await? {

@@ -19,6 +19,18 @@ pub(super) fn table(rows: &[Value], first: &[&str]) -> String {
     aligned(&lines)
 }
 
+/// Prints the list in `answer`: whole in JSON, or as a table with `first` in front, or `none` when it is empty.
+pub(super) fn print_list(answer: &Value, json: bool, none: &str, first: &[&str]) {
+    let rows = list(answer);
+    if json {
+        super::print_json(answer);
+    } else if rows.is_empty() {
+        say!("{none}");
+    } else {
+        say!("{}", table(&rows, first));
+    }
+}
+
 /// Lines of cells, each column as wide as its widest cell.
 pub(super) fn aligned(lines: &[Vec<String>]) -> String {
     let width =
@@ -46,7 +58,7 @@ fn cell(value: &Value) -> String {
 }
 
 /// The first list of objects in an answer, whatever it is called.
-pub(super) fn list(answer: &Value) -> Vec<Value> {
+fn list(answer: &Value) -> Vec<Value> {
     let lists = answer.as_object().into_iter().flat_map(serde_json::Map::values);
     std::iter::once(answer).chain(lists).find_map(Value::as_array).cloned().unwrap_or_default()
 }

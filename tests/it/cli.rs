@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
 use serde_json::Value;
 
+use crate::crash::service::{Service, png};
+use crate::media::films::probe;
 use crate::postgres;
 
 /// The program in `directory`, where it finds its configuration and keeps its data.
@@ -96,9 +98,59 @@ fn the_doctor_finds_a_fresh_directory_fit_and_changes_nothing_in_the_database() 
         assert!(whats.contains(&what), "{what} is missing in {whats:?}");
     }
     assert!(!home.path().join("data/mixvideo.db").exists());
+    let left: Vec<_> = std::fs::read_dir(home.path().join("data/files")).unwrap().collect();
+    assert!(left.is_empty(), "the doctor leaves {left:?}");
     stdout(&mixvideo(home.path(), &["migrate"]));
     let text = stdout(&mixvideo(home.path(), &["doctor"]));
     assert!(text.contains("write-ahead log") && text.contains("up to date"), "{text}");
+}
+
+#[test]
+fn an_operators_key_belongs_to_no_client() {
+    let home = tempfile::tempdir().unwrap();
+    let refused = mixvideo(home.path(), &["keys", "create", "--role", "operator", "--client-id", "shop"]);
+    assert_eq!(code(&refused), 2);
+    assert!(stderr(&refused).contains("leave out --client-id"), "{}", stderr(&refused));
+    assert!(refused.stdout.is_empty());
+}
+
+#[tokio::test]
+async fn a_task_that_fails_is_exit_code_five_and_says_why() {
+    let mut service = Service::sqlite().await;
+    service.start_with_templates().await;
+    let directory = tempfile::tempdir().unwrap();
+    let broken = directory.path().join("broken.png");
+    // Its header is a picture's, and what follows is missing.
+    let bytes = png();
+    std::fs::write(&broken, &bytes[..bytes.len() / 2]).unwrap();
+    let film = directory.path().join("film.mp4");
+    let output = service
+        .run(&["run", "photo-to-video", "--image", broken.to_str().unwrap(), "--out", film.to_str().unwrap()])
+        .await;
+    assert_eq!(code(&output), 5, "{}", stderr(&output));
+    assert!(stderr(&output).contains("failed: "), "{}", stderr(&output));
+    assert!(stderr(&output).contains("picture_damaged"), "{}", stderr(&output));
+    assert!(!film.exists());
+}
+
+#[test]
+fn the_demonstration_leaves_a_film_and_can_be_repeated() {
+    let home = tempfile::tempdir().unwrap();
+    for _ in 0..2 {
+        let told = stdout(&mixvideo(home.path(), &["demo", "--out", "film.mp4", "--data", "here", "--json"]));
+        let told: Value = serde_json::from_str(&told).unwrap();
+        let film = home.path().join("film.mp4");
+        assert_eq!(told["bytes"], std::fs::metadata(&film).unwrap().len());
+        let found = probe(&film);
+        let stream = &found["streams"][0];
+        assert_eq!(
+            (&stream["codec_name"], &stream["width"], &stream["height"]),
+            (&"h264".into(), &1280.into(), &720.into())
+        );
+        let seconds: f64 = found["format"]["duration"].as_str().unwrap().parse().unwrap();
+        assert!((seconds - 5.0).abs() < 0.1, "{seconds} s");
+        std::fs::remove_file(film).unwrap();
+    }
 }
 
 #[test]
