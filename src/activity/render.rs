@@ -1,7 +1,9 @@
 //! The step that makes a video of a picture.
 //!
-//! `{ "picture": file, "seconds"?, "fps"?, "width"?, "height"?, "move"? }` -> `{ "file", "type", "seconds", "frames" }`.
+//! `{ "picture": file, "seconds"?, "fps"?, "format"?, "width"?, "height"?, "move"? }` -> `{ "file", "type", "seconds",
+//! "frames" }`. A width or a height goes over the format's.
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::media::{FPS, Render, SECONDS, SIDE_RANGE};
@@ -13,8 +15,29 @@ use crate::domain::Failure;
 /// The largest frame, in pixels.
 const FRAME_PIXELS_MAX: u32 = 1920 * 1080;
 
+/// The shape of a film.
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Format {
+    #[default]
+    Landscape,
+    Portrait,
+    Square,
+}
+
+impl Format {
+    /// Its width and height, in pixels.
+    const fn size(self) -> (u32, u32) {
+        match self {
+            Self::Landscape => (1280, 720),
+            Self::Portrait => (720, 1280),
+            Self::Square => (1080, 1080),
+        }
+    }
+}
+
 pub(super) async fn run(activities: &Activities, running: Running<'_>) -> Result<Value, Failure> {
-    let settings = Settings::of(running.call, &["picture", "seconds", "fps", "width", "height", "move"])?;
+    let settings = Settings::of(running.call, &["picture", "seconds", "fps", "format", "width", "height", "move"])?;
     let render = read(settings)?;
     let picture = activities.storage.get(settings.working_file("picture")?, FILE_BYTES_MAX).await?;
     let (file, report) = activities.work(running, &Job::Render(render), picture, "mp4").await?;
@@ -22,11 +45,13 @@ pub(super) async fn run(activities: &Activities, running: Running<'_>) -> Result
 }
 
 fn read(settings: Settings<'_>) -> Result<Render, Failure> {
+    let format: Format = settings.choice("format", "landscape, portrait, square")?.unwrap_or_default();
+    let (width, height) = format.size();
     let render = Render {
         seconds: settings.whole("seconds", &SECONDS, 5)?,
         fps: settings.whole("fps", &FPS, 30)?,
-        width: settings.whole("width", &SIDE_RANGE, 1280)?,
-        height: settings.whole("height", &SIDE_RANGE, 720)?,
+        width: settings.whole("width", &SIDE_RANGE, width)?,
+        height: settings.whole("height", &SIDE_RANGE, height)?,
         movement: settings
             .choice("move", "zoom_in, zoom_out, pan_left, pan_right, pan_up, pan_down")?
             .unwrap_or_default(),

@@ -49,7 +49,7 @@ impl Activity {
             Self::Noop => return None,
             Self::Picture => Settings { required: &["source"], optional: &[] },
             Self::Render => {
-                Settings { required: &["picture"], optional: &["seconds", "fps", "width", "height", "move"] }
+                Settings { required: &["picture"], optional: &["seconds", "fps", "format", "width", "height", "move"] }
             }
             Self::Image => Settings { required: &["picture"], optional: &["style", "width", "height"] },
             Self::Store => Settings { required: &["file", "kind"], optional: &[] },

@@ -157,7 +157,7 @@ fn a_setting_that_the_activity_does_not_know_or_misses_is_a_fault() {
         faults(body),
         [
             "steps.a.with.picture: is missing: `render` needs it",
-            "steps.a.with.secs: is unknown; `render` knows picture, seconds, fps, width, height, move",
+            "steps.a.with.secs: is unknown; `render` knows picture, seconds, fps, format, width, height, move",
         ]
     );
     assert_eq!(step_faults("with = { anything = 5 }"), [""; 0], "a noop takes whatever it is given");
@@ -399,7 +399,7 @@ fn the_render_step_of_the_bundled_video_takes_the_templates_settings() {
     let filled = video.fill(video.step("render").unwrap(), &given, |_| Some(&picture));
     assert_eq!(
         Value::Object(filled),
-        json!({ "picture": "work/1.png", "seconds": 2, "move": "pan_up", "fps": 30, "width": 1280, "height": 720 })
+        json!({ "picture": "work/1.png", "seconds": 2, "move": "pan_up", "fps": 30, "format": "landscape" })
     );
     let image = parse(IMAGE).unwrap();
     let filled = image.fill(image.step("image").unwrap(), &Map::new(), |_| Some(&picture));
