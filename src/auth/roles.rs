@@ -11,6 +11,10 @@ pub enum Method {
     GetOnce,
     /// Asks for something.
     Post,
+    /// Replaces something.
+    Put,
+    /// Takes something away.
+    Delete,
 }
 
 impl Method {
@@ -21,6 +25,8 @@ impl Method {
             Self::Get => &["GET", "HEAD"],
             Self::GetOnce => &["GET"],
             Self::Post => &["POST"],
+            Self::Put => &["PUT"],
+            Self::Delete => &["DELETE"],
         }
     }
 }
@@ -70,10 +76,24 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/task/{taskId}/events", Access::Key),
     route(Method::Post, "/task/{taskId}/cancel", Access::Key),
     route(Method::Get, "/templates", Access::Key),
+    route(Method::Post, "/templates", Access::Operators),
     route(Method::Get, "/templates/get/{code}", Access::Key),
+    route(Method::Put, "/templates/update/{code}", Access::Operators),
+    route(Method::Delete, "/templates/delete/{code}", Access::Operators),
+    route(Method::Post, "/templates/activate/{code}", Access::Operators),
+    route(Method::Post, "/templates/deactivate/{code}", Access::Operators),
+    route(Method::Get, "/templates/revisions/{code}", Access::Operators),
+    route(Method::Post, "/templates/bulk", Access::Operators),
     route(Method::Post, "/templates/execute/{code}", Access::Key),
     route(Method::Get, "/templates/execution/{taskId}/progress", Access::Key),
+    route(Method::Get, "/templates/executions/user/{userId}", Access::Key),
+    route(Method::Post, "/templates/sync/{code}", Access::Operators),
+    route(Method::GetOnce, "/templates/sync-all-stripe", Access::Operators),
+    route(Method::Get, "/templates/sync-status", Access::Operators),
+    route(Method::Get, "/templates/verify-sync/{code}", Access::Operators),
+    route(Method::Get, "/templates/diagnose-stripe", Access::Operators),
     route(Method::GetOnce, "/templates/init", Access::Operators),
+    route(Method::Post, "/templates/test/create", Access::Operators),
     route(Method::Get, "/templates/health", Access::Open),
     route(Method::Get, "/files/{expires}/{signature}/{key:.*}", Access::Open),
     route(Method::Get, "/health", Access::Open),

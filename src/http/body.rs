@@ -1,6 +1,7 @@
 //! Request bodies: read within a limit, as one JSON object, with the digest that tells one body from another.
 
 use std::fmt::Write as _;
+use std::ops::RangeInclusive;
 
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
@@ -17,6 +18,9 @@ pub const WITH_PICTURES_MAX: usize = 10 * 1024 * 1024;
 pub const PLAIN_MAX: usize = 256 * 1024;
 /// So much of a body that is too large is read and thrown away, so that its sender gets to read the answer.
 const DISCARDED_MAX: usize = 64 * 1024 * 1024;
+
+/// So much of the name of an unknown field is repeated, in characters.
+const FIELD_CHARS_SHOWN: usize = 100;
 
 /// A body.
 #[derive(Debug, PartialEq)]
@@ -168,10 +172,77 @@ impl<'a> Fields<'a> {
 
     /// The same, and it must be there.
     pub fn required_text(&mut self, field: &str, chars_max: usize) -> Option<&'a str> {
+        self.require(field);
+        self.text(field, chars_max)
+    }
+
+    /// It must be there; null counts as not given.
+    pub fn require(&mut self, field: &str) {
         if self.given(field).is_none() {
             self.fault(field, "is required");
         }
-        self.text(field, chars_max)
+    }
+
+    /// It may have these fields and no others.
+    pub fn only(&mut self, known: &[&str]) {
+        let unknown: Vec<&String> = self.object.keys().filter(|field| !known.contains(&field.as_str())).collect();
+        for field in unknown {
+            let shown: String = field.chars().take(FIELD_CHARS_SHOWN).collect();
+            self.fault(&shown, "is not known here");
+        }
+    }
+
+    /// Whether it is there and null.
+    #[must_use]
+    pub fn is_null(&self, field: &str) -> bool {
+        self.object.get(field).is_some_and(Value::is_null)
+    }
+
+    /// A text that is a name: 1 to `chars_max` letters, digits, `_` and `-`; null counts as not given.
+    pub fn name(&mut self, field: &str, chars_max: usize) -> Option<&'a str> {
+        let value = self.given(field)?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        let name = value.as_str().filter(|name| (1..=chars_max).contains(&name.len()) && name.bytes().all(allowed));
+        if name.is_none() {
+            self.fault(field, format!("must be 1 to {chars_max} letters, digits, `_` and `-`"));
+        }
+        name
+    }
+
+    /// A whole number; null counts as not given.
+    pub fn whole(&mut self, field: &str, range: RangeInclusive<i64>) -> Option<i64> {
+        let number = self.given(field)?.as_i64().filter(|number| range.contains(number));
+        if number.is_none() {
+            self.fault(field, format!("must be a whole number from {} to {}", range.start(), range.end()));
+        }
+        number
+    }
+
+    /// True or false; null counts as not given.
+    pub fn flag(&mut self, field: &str) -> Option<bool> {
+        let flag = self.given(field)?.as_bool();
+        if flag.is_none() {
+            self.fault(field, "must be true or false");
+        }
+        flag
+    }
+
+    /// A list of texts, each of 1 to `chars_max` characters and none twice; null counts as not given.
+    pub fn texts(&mut self, field: &str, count: RangeInclusive<usize>, chars_max: usize) -> Option<Vec<&'a str>> {
+        let good = |item: &'a Value| item.as_str().filter(|text| (1..=chars_max).contains(&text.chars().count()));
+        let texts = self.given(field)?.as_array().map(|items| items.iter().map(good).collect::<Option<Vec<_>>>());
+        match texts {
+            None => self.fault(field, "must be a list"),
+            Some(None) => self.fault(field, format!("must be a list of texts of 1 to {chars_max} characters")),
+            Some(Some(texts)) if !count.contains(&texts.len()) => {
+                self.fault(field, format!("must have {} to {} entries", count.start(), count.end()));
+            }
+            Some(Some(texts)) => match texts.iter().enumerate().find(|(at, text)| texts[..*at].contains(text)) {
+                Some((_, twice)) => self.fault(field, format!("has `{twice}` twice")),
+                None => return Some(texts),
+            },
+        }
+        None
     }
 
     /// An object; null counts as not given.

@@ -162,10 +162,18 @@ impl Error {
         }
         response.content_type("application/json").body(envelope::failure(
             self.status().as_u16(),
-            &capitalised(&self.to_string()),
+            &self.sentence(),
             faults,
             stamp,
         ))
+    }
+
+    /// What went wrong, as it is shown: the layers write their sentences in lower case.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let text = self.to_string();
+        let mut letters = text.chars();
+        letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
     }
 
     /// The header that the status promises.
@@ -196,12 +204,6 @@ impl Error {
 
 /// What the caller of an unknown route reads.
 pub const NO_ROUTE: &str = "there is no such route; /openapi.json lists them all";
-
-/// A sentence as it is shown: the layers write theirs in lower case.
-fn capitalised(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
-}
 
 /// What a failed call leaves to be said by the middleware, which knows the trace id.
 impl ResponseError for Error {

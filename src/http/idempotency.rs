@@ -1,19 +1,20 @@
 //! `Idempotency-Key`: the same request sent twice happens once and is answered the same.
 //!
-//! The key's name and the answer ride in the birth and are written by its commit, so there is no moment in which one
-//! exists without the other.
+//! The key's name and the answer are written together with what the request makes, in one transaction: there is no
+//! moment in which one exists without the other.
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::body::{Body, digest_of};
+use super::body::digest_of;
 use super::caller::Caller;
 use super::envelope::Reply;
 use super::error::Error;
 use crate::domain::Timestamp;
-use crate::runtime::journal::Claim;
+use crate::runtime::journal::{Claim, Journal};
 
 /// The request header.
 pub const HEADER: &str = "idempotency-key";
@@ -32,20 +33,6 @@ pub struct Key {
     pub fingerprint: String,
 }
 
-/// The call that a key came with.
-pub struct Call<'a> {
-    /// Who calls.
-    pub caller: &'a Caller,
-    /// The method.
-    pub method: &'static str,
-    /// The route, as the table of roles writes it.
-    pub route: &'static str,
-    /// The path that was called.
-    pub path: &'a str,
-    /// The body.
-    pub body: &'a Body,
-}
-
 #[derive(Serialize, Deserialize)]
 struct Answer<'a> {
     status: u16,
@@ -56,12 +43,13 @@ struct Answer<'a> {
 }
 
 impl Key {
-    /// The key in `headers`, if there is one: a quoted string (as RFC 8941 has it) or bare.
+    /// The key that `caller` sent with a body of this digest, if there is one: a quoted string (as RFC 8941 has it) or
+    /// bare.
     ///
     /// # Errors
     /// [`Error::BadRequest`] when it is empty, too long, not printable, or came twice.
-    pub fn of(headers: &HeaderMap, call: &Call<'_>) -> Result<Option<Self>, Error> {
-        let mut lines = headers.get_all(HEADER);
+    pub fn of(request: &HttpRequest, caller: &Caller, body_digest: &str) -> Result<Option<Self>, Error> {
+        let mut lines = request.headers().get_all(HEADER);
         let Some(line) = lines.next() else {
             return Ok(None);
         };
@@ -72,10 +60,20 @@ impl Key {
         let key = key.ok_or_else(|| {
             Error::BadRequest(format!("the Idempotency-Key must have 1 to {KEY_CHARS_MAX} printable ASCII characters"))
         })?;
+        let route = request.match_pattern().unwrap_or_default();
         Ok(Some(Self {
-            name: digest_of(&[call.caller.owner(), call.method, call.route, &key]),
-            fingerprint: digest_of(&[call.path, &call.body.digest]),
+            name: digest_of(&[caller.owner(), request.method().as_str(), &route, &key]),
+            fingerprint: digest_of(&[request.path(), body_digest]),
         }))
+    }
+
+    /// What was answered when the key came before; `None` when it is new.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] when that was another request; a read that failed.
+    pub async fn answered(&self, journal: &Journal) -> Result<Option<Reply>, Error> {
+        let first = journal.claim(&self.name).await?;
+        first.map(|(claim, _)| self.replay(&claim.fingerprint, &claim.answer)).transpose()
     }
 
     /// The claim that rides in the birth, with the answer it will be given.

@@ -5,6 +5,7 @@
 //! looks like), `body` and `idempotency` (what every request may bring), `wish` (how a request becomes a task), then
 //! one file per controller.
 
+mod ability;
 mod body;
 mod caller;
 mod envelope;

@@ -111,6 +111,21 @@ failures!(
     }
 );
 
+failures!(
+    /// How calls fail with which operators change something.
+    Managing {
+        Invalid 400 "Fields are invalid, the body is no JSON object, or it cannot be done here",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        Forbidden 403 "This route is for operators",
+        NotFound 404 "There is no such thing",
+        Conflict 409 "What is there already does not allow it",
+        TooLarge 413 "The body is too large",
+        KeyReused 422 "The Idempotency-Key was used for another request",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
 /// The header of a request that must happen once.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
@@ -126,7 +141,7 @@ pub struct IdempotencyHeader {
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "it documents what `query::Query` reads")]
 pub struct Paging {
-    /// Entries of a page.
+    /// Entries of a page; 50 unless given.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u64>,
     /// `nextCursor` of the page before.
@@ -138,7 +153,13 @@ pub struct Paging {
     info(title = "Mixvideo", description = "Runs media templates: a photo in, a video out."),
     paths(
         tasks::create, tasks::create_named, tasks::read, tasks::cancel, streams::events,
-        templates::list, templates::get, templates::execute, templates::progress, templates::init, templates::health,
+        templates::list::list, templates::list::get, templates::create::create, templates::create::create_test,
+        templates::update::update, templates::delete::delete, templates::activation::activate,
+        templates::activation::deactivate, templates::revisions::revisions, templates::bulk::bulk,
+        templates::execute::execute, templates::executions::progress, templates::executions::of_user,
+        templates::stripe::sync, templates::stripe::sync_all, templates::stripe::diagnose,
+        templates::sync_status::status, templates::sync_status::verify, templates::init::init,
+        templates::health::health,
         files::read, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
     ),
@@ -168,7 +189,7 @@ const EVERY_FAILURE: (&str, &str) = (CODE_HEADER, "The error's stable code");
 impl Modify for Headers {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         for item in api.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 let keyed = operation.parameters.iter().flatten().any(is_idempotency_key);
                 for (status, response) in &mut operation.responses.responses {
                     if let RefOr::T(response) = response {
@@ -189,7 +210,7 @@ struct Names;
 impl Modify for Names {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         for item in api.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post].into_iter().flatten() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 let controller = operation.tags.iter().flatten().next();
                 if let (Some(controller), Some(handler)) = (controller, &operation.operation_id) {
                     operation.operation_id = Some(format!("{controller}_{handler}"));

@@ -15,10 +15,9 @@ use super::envelope::Reply;
 use super::error::Error;
 use super::front::Door;
 use super::guard::{get_and_head, resource};
-use super::idempotency::{Call, Key};
 use super::query::Query;
 use super::view::{TaskView, find, show};
-use super::wish::{Desk, Wish};
+use super::wish::{Desk, USER_CHARS_MAX, Wish};
 use super::{State, openapi, streams};
 use crate::domain::ids::{InputId, TaskId};
 use crate::domain::task::{self, TaskType};
@@ -35,7 +34,6 @@ const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How long a cancel waits for the task's answer.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 const CODE_CHARS_MAX: usize = 100;
-const USER_CHARS_MAX: usize = 255;
 const REASON_CHARS_MAX: usize = 500;
 /// What a customer reads when a cancel came without a reason.
 const REASON_DEFAULT: &str = "the task was cancelled";
@@ -91,16 +89,10 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// Creates a task.
 #[utoipa::path(post, path = "/task", tag = "task", request_body = NewTask, params(openapi::IdempotencyHeader),
     responses((status = 200, description = "The task's id", body = openapi::Success<String>), openapi::Creating))]
-pub(super) async fn create(
-    request: HttpRequest,
-    payload: web::Payload,
-    state: Data<State>,
-    door: Data<Door>,
-    caller: Caller,
-) -> Result<Reply, Error> {
-    let id = TaskId::new((state.fresh)());
+pub(super) async fn create(request: HttpRequest, payload: web::Payload, desk: Desk) -> Result<Reply, Error> {
     let body = body::read(&request, payload, body::WITH_PICTURES_MAX).await?;
-    accept(&request, "/task", Desk { state, door, caller }, body, id, false).await
+    let id = TaskId::new((desk.state.fresh)());
+    accept(&request, &desk, body, id, false).await
 }
 
 /// Creates a task under an id of the caller's; the same id and body again are answered the same.
@@ -111,29 +103,17 @@ pub(super) async fn create_named(
     request: HttpRequest,
     payload: web::Payload,
     path: Path<String>,
-    state: Data<State>,
-    door: Data<Door>,
-    caller: Caller,
+    desk: Desk,
 ) -> Result<Reply, Error> {
     let body = body::read(&request, payload, body::WITH_PICTURES_MAX).await?;
     let id =
         TaskId::parse(&path).map_err(|_| Error::field("taskId", "must be 1 to 64 letters, digits, `_` and `-`"))?;
-    accept(&request, "/task/{taskId}", Desk { state, door, caller }, body, id, true).await
+    accept(&request, &desk, body, id, true).await
 }
 
-async fn accept(
-    request: &HttpRequest,
-    route: &'static str,
-    desk: Desk,
-    body: Body,
-    id: TaskId,
-    id_chosen: bool,
-) -> Result<Reply, Error> {
-    let call = Call { caller: &desk.caller, method: "POST", route, path: request.path(), body: &body };
-    let key = Key::of(request.headers(), &call)?;
+async fn accept(request: &HttpRequest, desk: &Desk, body: Body, id: TaskId, id_chosen: bool) -> Result<Reply, Error> {
     let answer = Reply::ok(ACCEPTED, &id)?;
-    let wish = read_task(body, id, id_chosen)?;
-    desk.submit(wish, key, answer).await
+    desk.submit(request, read_task(body, id, id_chosen)?, answer).await
 }
 
 fn read_task(body: Body, id: TaskId, id_chosen: bool) -> Result<Wish, Error> {

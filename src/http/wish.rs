@@ -1,8 +1,11 @@
 //! How a request becomes a task: everything is checked, then the task is born, then the caller is answered.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
 
+use actix_web::dev::Payload;
 use actix_web::web::Data;
+use actix_web::{FromRequest, HttpRequest};
 use serde_json::{Map, Value};
 
 use super::State;
@@ -21,6 +24,9 @@ use crate::store::templates::Template;
 
 /// What a task may bring into the journal, in bytes of JSON; pictures are kept elsewhere.
 pub const PARAMETERS_BYTES_MAX: usize = 32 * 1024;
+
+/// Characters of a user's id, at most.
+pub const USER_CHARS_MAX: usize = 255;
 
 /// A task that somebody asks for.
 pub struct Wish {
@@ -52,18 +58,31 @@ pub struct Desk {
     pub caller: Caller,
 }
 
+impl FromRequest for Desk {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = Caller::from_request(request, payload).into_inner();
+        let state = request.app_data::<Data<State>>().ok_or_else(|| Error::internal("no state"));
+        let door = request.app_data::<Data<Door>>().ok_or_else(|| Error::internal("no door"));
+        let desk = || Ok(Self { caller: caller?, state: state?.clone(), door: door?.clone() });
+        ready(desk())
+    }
+}
+
 impl Desk {
     /// Makes the task and answers `answer`. A request that came before, by its Idempotency-Key or by the id that its
     /// caller chose, is answered as it was then.
     ///
     /// # Errors
     /// What is wrong with the request, or why the engine does not take it.
-    pub async fn submit(&self, wish: Wish, key: Option<Key>, answer: Reply) -> Result<Reply, Error> {
-        if let Some(key) = &key {
-            let journal = self.state.engine.journal();
-            if let Some((claim, _)) = journal.claim(&key.name).await? {
-                return key.replay(&claim.fingerprint, &claim.answer);
-            }
+    pub async fn submit(&self, request: &HttpRequest, wish: Wish, answer: Reply) -> Result<Reply, Error> {
+        let key = Key::of(request, &self.caller, &wish.digest)?;
+        if let Some(key) = &key
+            && let Some(first) = key.answered(self.state.engine.journal()).await?
+        {
+            return Ok(first);
         }
         let message = self.message_of(&wish);
         let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
@@ -102,17 +121,10 @@ impl Desk {
         let template =
             template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
         let (task_type, definition) = runnable(state, &template, wish.task_type)?;
-        let mut parameters = template.settings.clone();
-        parameters.extend(wish.parameters);
         let field_of = |name: &str| format!("{}{name}", wish.field_prefix);
-        let faults: Vec<Fault> = definition
-            .check_parameters(&parameters)
-            .into_iter()
-            .map(|fault| Fault::new(field_of(&fault.field), fault.reason))
-            .collect();
-        if !faults.is_empty() {
-            return Err(Error::Invalid(faults));
-        }
+        let mut parameters = template.content.parameters(wish.parameters, &definition).map_err(|faults| {
+            Error::Invalid(faults.into_iter().map(|fault| Fault::new(field_of(&fault.field), fault.reason)).collect())
+        })?;
         pictures::keep(state, &definition, &mut parameters, field_of).await?;
         let size = serde_json::to_string(&parameters).map_err(Error::internal)?.len();
         if size > PARAMETERS_BYTES_MAX {
@@ -123,6 +135,7 @@ impl Desk {
         let request = Request {
             task_type,
             template_code: template.code.clone(),
+            template_revision: Some(template.revision),
             user_id: wish.user_id,
             owner: self.caller.owner().to_owned(),
             parameters,
@@ -136,16 +149,11 @@ fn runnable(state: &State, template: &Template, asked: Option<TaskType>) -> Resu
     if !template.is_active {
         return Err(Error::BadRequest(format!("the template `{}` is not active", template.code)));
     }
-    let makes = template.template_type.task_type();
+    let makes = template.content.template_type.task_type();
     if asked.is_some_and(|asked| asked != makes) {
         let makes: &str = makes.into();
         return Err(Error::field("type", format!("must be {makes} for the template `{}`", template.code)));
     }
-    let definition = state.library.current(&template.workflow).ok_or_else(|| {
-        Error::BadRequest(format!(
-            "the template `{}` cannot run here: its workflow `{}` is not loaded",
-            template.code, template.workflow
-        ))
-    })?;
-    Ok((makes, definition.clone()))
+    let definition = state.workflow(&template.content.workflow);
+    Ok((makes, definition.map_err(|reason| reason.of(&template.code))?.clone()))
 }

@@ -9,6 +9,7 @@ use actix_web::{App, HttpServer};
 use async_trait::async_trait;
 use mixvideo::activity::Storage;
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
+use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
 use mixvideo::http::{LINK_MS, State, configure};
@@ -20,7 +21,7 @@ use mixvideo::runtime::journal::{Journal, Options};
 use mixvideo::runtime::mailbox::Memory;
 use mixvideo::runtime::partition::Limits;
 use mixvideo::store::tasks::Tasks;
-use mixvideo::store::templates::{Template, TemplateType, Templates};
+use mixvideo::store::templates::{Created, NewTemplate, Templates};
 use mixvideo::store::{Database, tables};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use sea_orm::DatabaseConnection;
@@ -108,8 +109,28 @@ pub fn served<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>) -> F) {
     });
 }
 
+/// Takes a model and a prompt, and does nothing with them.
+const PAINTER: &str = r#"
+name = "painter"
+description = "Would paint."
+produces = "nothing"
+
+[parameters.imageModel]
+kind = "text"
+
+[parameters.imagePrompt]
+kind = "text"
+
+[[steps]]
+name = "paint"
+activity = "noop"
+timeout = "30s"
+with = { model = "{parameters.imageModel}", prompt = "{parameters.imagePrompt}" }
+"#;
+
 pub fn library() -> Arc<Library> {
-    Arc::new(Library::new(BUNDLED.map(|(file, source)| Definition::parse(file, source).unwrap())).unwrap())
+    let sources = BUNDLED.into_iter().chain([("painter.toml", PAINTER)]);
+    Arc::new(Library::new(sources.map(|(file, source)| Definition::parse(file, source).unwrap())).unwrap())
 }
 
 async fn start() -> (Server, actix_web::dev::ServerHandle) {
@@ -233,22 +254,23 @@ impl Server {
     }
 
     async fn template(&self, code: &str, template_type: TemplateType, workflow: &str, is_active: bool) {
-        let template = Template {
-            code: code.into(),
+        let content = Content {
             name: "AI Video Generator".into(),
             description: "Generate videos from images using AI".into(),
             credit_cost: 10,
             version: "1.0.0".into(),
             template_type,
             workflow: workflow.into(),
-            is_active,
             tags: vec!["ai".into()],
+            image_model: None,
+            image_prompt: None,
+            video_model: None,
+            video_prompt: None,
             settings: serde_json::Map::new(),
-            stripe_product_id: None,
-            stripe_price_id: None,
-            created_at: now(),
+            receiver_id: None,
         };
-        assert!(self.templates.insert(&template).await.unwrap());
+        let new = NewTemplate { code: code.into(), content, is_active };
+        assert_eq!(self.templates.create(&new, "test", None, now()).await.unwrap(), Created::Now);
     }
 
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {

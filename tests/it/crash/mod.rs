@@ -6,6 +6,7 @@ mod drain;
 mod kills;
 mod poison;
 mod records;
-mod service;
+pub mod service;
 mod steps;
+mod templates;
 mod two_at_once;

@@ -49,7 +49,7 @@ fn a_wrong_method_is_405_and_names_the_right_ones() {
         for (method, path, allow) in [
             (Method::GET, "/task", "POST"),
             (Method::DELETE, "/task/a", "GET, HEAD, POST"),
-            (Method::POST, "/templates", "GET, HEAD"),
+            (Method::PUT, "/templates", "GET, HEAD, POST"),
             (Method::HEAD, "/templates/init", "GET"),
             (Method::GET, "/ops/dead/a/replay", "POST"),
             (Method::PATCH, "/health", "GET, HEAD"),

@@ -8,4 +8,5 @@ mod ops;
 mod roles;
 mod streams;
 mod tasks;
+mod templates;
 mod validation;

@@ -20,7 +20,8 @@ fn run(program: &str, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-fn probe(film: &Path) -> Value {
+/// What ffprobe says of a film.
+pub fn probe(film: &Path) -> Value {
     let arguments = ["-v", "error", "-count_frames", "-show_streams", "-show_format", "-of", "json"];
     serde_json::from_slice(&run("ffprobe", &[&arguments[..], &[film.to_str().unwrap()]].concat())).unwrap()
 }

@@ -1,6 +1,6 @@
 //! Steps on real pictures, with the real worker process.
 
-mod films;
+pub mod films;
 mod pictures;
 mod workers;
 
