@@ -1,5 +1,6 @@
 //! Whether a template fits the workflow it names.
 
+use super::parameters::is_picture;
 use super::{Content, TemplateType, prompt};
 use crate::domain::workflow::{Definition, FieldFault};
 
@@ -21,12 +22,10 @@ impl Content {
                 faults.push(FieldFault { field: format!("settings.{}", fault.field), reason: fault.reason });
             }
         }
-        for preset in self.presets().filter(|preset| workflow.parameters().contains_key(preset.name)) {
-            for name in if preset.is_prompt { prompt::needs(preset.text) } else { Vec::new() } {
-                if super::parameters::is_picture(workflow, name) {
-                    let reason = format!("takes {{{name}}}, which is a picture and no text");
-                    faults.push(FieldFault { field: preset.name.into(), reason });
-                }
+        for (preset, _) in self.presets_for(workflow).filter(|(preset, _)| preset.is_prompt()) {
+            for name in prompt::needs(preset.text).into_iter().filter(|name| is_picture(workflow, name)) {
+                let reason = format!("takes {{{name}}}, which is a picture and no text");
+                faults.push(FieldFault { field: preset.field.into(), reason });
             }
         }
         faults
@@ -35,14 +34,11 @@ impl Content {
     /// What of it `workflow` will never look at, one sentence each.
     #[must_use]
     pub fn unused_by(&self, workflow: &Definition) -> Vec<String> {
-        let known = |name: &str| workflow.parameters().contains_key(name);
-        let settings = self.settings.keys().map(String::as_str).filter(|name| !known(name));
-        let presets = self.presets().map(|preset| preset.name).filter(|name| !known(name));
-        let sentence =
-            |name: String| format!("`{name}` has no effect: the workflow `{}` does not take it", workflow.name());
-        settings
-            .map(|name| sentence(format!("settings.{name}")))
-            .chain(presets.map(|name| sentence(name.into())))
+        let settings = self.settings.keys().filter(|name| !workflow.parameters().contains_key(*name));
+        let presets = self.presets().filter(|preset| preset.parameter_of(workflow, self.template_type).is_none());
+        let unused = settings.map(|name| format!("settings.{name}")).chain(presets.map(|preset| preset.field.into()));
+        unused
+            .map(|field| format!("`{field}` has no effect: the workflow `{}` does not take it", workflow.name()))
             .collect()
     }
 }

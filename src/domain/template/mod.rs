@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::task::TaskType;
-use super::workflow::Produces;
+use super::workflow::{Definition, Produces};
 
 /// What a template makes. The names are documented.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumString, strum::IntoStaticStr)]
@@ -87,22 +87,48 @@ pub struct Content {
     pub receiver_id: Option<String>,
 }
 
-/// A model or a prompt of a template: it reaches the workflow as the parameter of the same name.
+/// A model or a prompt of a template, on its way to a workflow.
+#[derive(Clone, Copy)]
 struct Preset<'a> {
-    name: &'static str,
+    /// The template's field.
+    field: &'static str,
+    /// What a workflow calls it that makes one thing only.
+    short: &'static str,
+    makes: TemplateType,
     text: &'a str,
-    is_prompt: bool,
+}
+
+impl Preset<'_> {
+    fn is_prompt(self) -> bool {
+        self.short == "prompt"
+    }
+
+    /// The parameter of `workflow` that it becomes: the one of its own name, or `model` and `prompt` where the template
+    /// makes what it is for. `None` when the workflow takes neither.
+    fn parameter_of(self, workflow: &Definition, template_type: TemplateType) -> Option<&'static str> {
+        let takes = |name: &str| workflow.parameters().contains_key(name);
+        if takes(self.field) {
+            return Some(self.field);
+        }
+        (self.makes == template_type && takes(self.short)).then_some(self.short)
+    }
 }
 
 impl Content {
     /// Its models and prompts that are set.
     fn presets(&self) -> impl Iterator<Item = Preset<'_>> {
+        use TemplateType::{Image, Video};
         let all = [
-            ("imageModel", &self.image_model, false),
-            ("imagePrompt", &self.image_prompt, true),
-            ("videoModel", &self.video_model, false),
-            ("videoPrompt", &self.video_prompt, true),
+            ("imageModel", "model", Image, self.image_model.as_deref()),
+            ("imagePrompt", "prompt", Image, self.image_prompt.as_deref()),
+            ("videoModel", "model", Video, self.video_model.as_deref()),
+            ("videoPrompt", "prompt", Video, self.video_prompt.as_deref()),
         ];
-        all.into_iter().filter_map(|(name, text, is_prompt)| Some(Preset { name, text: text.as_deref()?, is_prompt }))
+        all.into_iter().filter_map(|(field, short, makes, text)| Some(Preset { field, short, makes, text: text? }))
+    }
+
+    /// Those that `workflow` takes, each with the name of the parameter it becomes.
+    fn presets_for<'a>(&'a self, workflow: &Definition) -> impl Iterator<Item = (Preset<'a>, &'static str)> {
+        self.presets().filter_map(|preset| Some((preset, preset.parameter_of(workflow, self.template_type)?)))
     }
 }

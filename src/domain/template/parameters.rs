@@ -7,8 +7,8 @@ use crate::domain::workflow::{Definition, FieldFault, ParameterKind};
 
 impl Content {
     /// The parameters of a task that runs `workflow`: the template's settings, over them what the customer has `given`,
-    /// and the models and prompts that the workflow takes, filled in. Those are the template's own: a customer cannot
-    /// choose another model at the same price.
+    /// and the models and prompts that the workflow takes, filled in. Those are the template's own: a customer fills a
+    /// prompt where it says so, and cannot choose another model at the same price.
     ///
     /// # Errors
     /// What is wrong with the customer's parameters, by name.
@@ -18,27 +18,28 @@ impl Content {
         workflow: &Definition,
     ) -> Result<Map<String, Value>, Vec<FieldFault>> {
         let mut faults = Vec::new();
-        let fault = |field: &str, reason: String| FieldFault { field: field.to_owned(), reason };
         let mut parameters = self.settings.clone();
         parameters.extend(given);
         let mut filled = Vec::new();
-        for preset in self.presets().filter(|preset| workflow.parameters().contains_key(preset.name)) {
-            if parameters.get(preset.name).is_some_and(|value| !value.is_null()) {
-                faults.push(fault(preset.name, "is the template's own and cannot be given".into()));
+        for (preset, parameter) in self.presets_for(workflow) {
+            let needs = if preset.is_prompt() { prompt::needs(preset.text) } else { Vec::new() };
+            if !needs.contains(&parameter) && parameters.get(parameter).is_some_and(|value| !value.is_null()) {
+                let reason = "is the template's own and cannot be given".to_owned();
+                faults.push(FieldFault { field: parameter.to_owned(), reason });
                 continue;
             }
-            let mut text = preset.text.to_owned();
-            if preset.is_prompt {
-                let mut values = Map::new();
-                for name in prompt::needs(preset.text) {
-                    match value_of(&parameters, workflow, name) {
-                        Ok(value) => drop(values.insert(name.to_owned(), value.clone())),
-                        Err(reason) => faults.push(fault(name, format!("{reason}: the {} takes it", preset.name))),
+            let mut values = Map::new();
+            for name in needs {
+                match value_of(&parameters, workflow, name) {
+                    Ok(value) => drop(values.insert(name.to_owned(), value.clone())),
+                    Err(reason) => {
+                        let reason = format!("{reason}: the {} takes it", preset.field);
+                        faults.push(FieldFault { field: name.to_owned(), reason });
                     }
                 }
-                text = prompt::fill(preset.text, &values);
             }
-            filled.push((preset.name.to_owned(), Value::from(text)));
+            let text = if preset.is_prompt() { prompt::fill(preset.text, &values) } else { preset.text.to_owned() };
+            filled.push((parameter.to_owned(), Value::from(text)));
         }
         parameters.extend(filled);
         for found in workflow.check_parameters(&parameters) {

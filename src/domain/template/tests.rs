@@ -128,6 +128,26 @@ fn a_model_that_the_workflow_does_not_take_stays_away_from_it() {
 }
 
 #[test]
+fn a_workflow_that_makes_one_thing_calls_them_model_and_prompt() {
+    let source = WORKFLOW
+        .replace("parameters.imageModel", "parameters.model")
+        .replace("parameters.imagePrompt", "parameters.prompt");
+    let workflow = Definition::parse("painter.toml", &source).unwrap();
+    let made = |template: Value, given: Value| {
+        content(template)
+            .parameters(object(given), &workflow)
+            .map(|made| (made["model"].clone(), made["prompt"].clone()))
+    };
+    let template =
+        json!({ "imageModel": "m", "imagePrompt": "Draw {prompt}!", "videoPrompt": "no", "videoModel": "no" });
+    let given = json!({ "imageUrl": picture(), "prompt": "a cat" });
+    assert_eq!(made(template.clone(), given.clone()), Ok((json!("m"), json!("Draw a cat!"))));
+    assert_eq!(content(template).unused_by(&workflow).len(), 2);
+    let fixed = made(json!({ "imageModel": "m", "imagePrompt": "Draw a dog" }), given).map_err(lines);
+    assert_eq!(fixed, Err(vec!["prompt is the template's own and cannot be given".into()]));
+}
+
+#[test]
 fn a_template_must_make_what_its_workflow_makes_with_settings_it_takes() {
     let faults = |more: Value| lines(content(more).faults_for(&workflow()));
     assert_eq!(faults(json!({ "settings": { "seconds": 30, "mood": null } })), Vec::<String>::new());

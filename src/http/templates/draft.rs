@@ -73,15 +73,16 @@ pub struct NewTemplate {
     /// Words to find it by.
     #[schema(max_items = 20)]
     tags: Option<Vec<String>>,
-    /// The model for pictures, as the workflow's parameter `imageModel`.
+    /// The model for pictures: the workflow's parameter `imageModel`, or `model` where it makes pictures alone.
     #[schema(example = "dall-e-3")]
     image_model: Option<String>,
-    /// The prompt for pictures, as the workflow's parameter `imagePrompt`; `{name}` is the execution's parameter `name`.
+    /// The prompt for pictures: the workflow's parameter `imagePrompt`, or `prompt` where it makes pictures alone.
+    /// `{name}` is the execution's parameter `name`.
     #[schema(example = "Generate image based on: {prompt}")]
     image_prompt: Option<String>,
-    /// The model for videos, as the workflow's parameter `videoModel`.
+    /// The model for videos: `videoModel`, or `model` where the workflow makes videos alone.
     video_model: Option<String>,
-    /// The prompt for videos, as the workflow's parameter `videoPrompt`.
+    /// The prompt for videos: `videoPrompt`, or `prompt` where the workflow makes videos alone.
     video_prompt: Option<String>,
     /// What the workflow is given unless the customer says otherwise.
     #[schema(value_type = Object)]
@@ -311,19 +312,17 @@ pub(super) struct Fit {
 /// # Errors
 /// [`Error::Invalid`]: every task of it would fail or make something else.
 pub(super) fn fit(state: &State, content: &Content) -> Result<Fit, Error> {
-    let definition = match state.workflow(&content.workflow) {
-        Ok(definition) => definition,
-        Err(reason) => {
-            let warnings = vec![format!("the template is inactive and cannot run here: {reason}")];
-            return Ok(Fit { hindrance: Some(reason.to_string()), warnings });
+    let hindrance = state.workflow(&content.workflow).err().map(|reason| reason.to_string());
+    let mut warnings = Vec::new();
+    warnings.extend(hindrance.as_ref().map(|reason| format!("the template is inactive and cannot run here: {reason}")));
+    if let Some(definition) = state.library.current(&content.workflow) {
+        let faults: Vec<Fault> = content.faults_for(definition).into_iter().map(Fault::from).collect();
+        if !faults.is_empty() {
+            return Err(Error::Invalid(faults));
         }
-    };
-    let faults: Vec<Fault> = content.faults_for(definition).into_iter().map(Fault::from).collect();
-    if faults.is_empty() {
-        Ok(Fit { hindrance: None, warnings: content.unused_by(definition) })
-    } else {
-        Err(Error::Invalid(faults))
+        warnings.extend(content.unused_by(definition));
     }
+    Ok(Fit { hindrance, warnings })
 }
 
 #[cfg(test)]
