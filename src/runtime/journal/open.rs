@@ -61,12 +61,19 @@ pub struct Faults {
     pub answers_lost: Arc<AtomicU32>,
     /// So many commits, before those, fail without having been sent.
     pub unsent: Arc<AtomicU32>,
+    /// So many commits panic after they are written.
+    pub panics: Arc<AtomicU32>,
 }
 
 impl Faults {
     /// Whether the commit that was just written is one whose answer is lost.
     pub(super) fn lose_answer(&self) -> bool {
         take(&self.answers_lost)
+    }
+
+    /// Panics when the commit that was just written is one that does.
+    pub(super) fn panic(&self) {
+        assert!(!take(&self.panics), "the commit panicked on purpose");
     }
 
     /// Whether the next commit is one that is not sent.
