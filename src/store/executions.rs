@@ -1,14 +1,12 @@
 //! What was run for a user, as a list.
 
-use std::collections::HashSet;
-
 use mixvideo_entities::task::{Column, Entity};
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 
-use super::{Database, Error, tasks};
+use super::{Database, Error};
 use crate::domain::Timestamp;
 use crate::domain::ids::TaskId;
-use crate::domain::task::{self, Status};
+use crate::domain::task::Status;
 
 /// One execution in a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +17,6 @@ pub struct Execution {
     pub template_code: String,
     /// How far it is.
     pub status: Status,
-    /// Something of it was set aside and waits for a person.
-    pub attention: bool,
     /// When it was accepted.
     pub created_at: Timestamp,
 }
@@ -58,12 +54,7 @@ pub async fn list(
         .limit(limit)
         .into_tuple::<(String, Option<String>, String, i64)>();
     let rows = database.read("list the executions", async |db| find.all(db).await).await?;
-    let mut executions: Vec<Execution> = rows.into_iter().map(execution).collect::<Result<_, _>>()?;
-    let set_aside = set_aside(database, &executions).await?;
-    for execution in &mut executions {
-        execution.attention = set_aside.contains(task::address(&execution.task).as_str());
-    }
-    Ok(executions)
+    rows.into_iter().map(execution).collect()
 }
 
 /// How many there are.
@@ -91,20 +82,6 @@ fn execution(
         task: TaskId::parse(&id).map_err(|error| corrupt(error.to_string()))?,
         template_code: template_code.unwrap_or_default(),
         status: status.parse().map_err(|_| corrupt(format!("the status `{status}`")))?,
-        attention: false,
         created_at: Timestamp(created_at),
     })
-}
-
-/// The addresses of those under way of which something was set aside.
-async fn set_aside(database: &Database, executions: &[Execution]) -> Result<HashSet<String>, Error> {
-    let under_way: Vec<_> = executions
-        .iter()
-        .filter(|execution| !execution.status.is_final())
-        .map(|execution| task::address(&execution.task))
-        .collect();
-    if under_way.is_empty() {
-        return Ok(HashSet::new());
-    }
-    tasks::with_dead(database, &under_way.iter().collect::<Vec<_>>()).await
 }

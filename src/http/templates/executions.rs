@@ -1,14 +1,16 @@
 //! `GET /templates/execution/{taskId}/progress` and `GET /templates/executions/user/{userId}`.
 
+use std::collections::HashSet;
+
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::auth::api_key::Role;
-use crate::domain::Timestamp;
 use crate::domain::ids::{ExecutionId, TaskId};
 use crate::domain::task;
+use crate::domain::{Address, Timestamp};
 use crate::http::caller::Caller;
 use crate::http::envelope::{Reply, rfc3339};
 use crate::http::error::Error;
@@ -81,17 +83,26 @@ pub(in crate::http) async fn of_user(
     let found = executions::list(&state.database, &filter, before.as_ref(), page.fetch()).await?;
     let total = executions::count(&state.database, &filter).await?;
     let (found, next_cursor) = page.cut(found, cursor);
-    let list = ExecutionList { executions: found.iter().map(listed).collect(), total, next_cursor };
+    let attention = set_aside(&state, &found).await?;
+    let shown = found.iter().map(|one| listed(one, attention.contains(&task::address(&one.task))));
+    let list = ExecutionList { executions: shown.collect(), total, next_cursor };
     Ok(Reply::ok("User executions retrieved successfully", &list)?.no_store())
 }
 
-fn listed(execution: &Execution) -> ExecutionListed {
+/// Those under way of which something was set aside.
+async fn set_aside(state: &State, found: &[Execution]) -> Result<HashSet<Address>, Error> {
+    let under_way = found.iter().filter(|execution| !execution.status.is_final());
+    let addresses: Vec<Address> = under_way.map(|execution| task::address(&execution.task)).collect();
+    Ok(state.engine.journal().with_dead(&addresses.iter().collect::<Vec<_>>()).await?)
+}
+
+fn listed(execution: &Execution, attention: bool) -> ExecutionListed {
     ExecutionListed {
         execution_id: ExecutionId::of_task(&execution.task).to_string(),
         template_code: execution.template_code.clone(),
-        status: if execution.attention { "running" } else { task::documented_status(execution.status) },
+        status: if attention { "running" } else { task::documented_status(execution.status) },
         created_at: rfc3339(execution.created_at),
-        attention: execution.attention,
+        attention,
     }
 }
 
