@@ -95,7 +95,7 @@ pub(in crate::http) async fn bulk(
 
 async fn apply(state: &State, caller: &Caller, operation: Operation, code: &str) -> Result<(), Error> {
     match operation {
-        Operation::SyncStripe => stripe::tell(state, code).await,
+        Operation::SyncStripe => Err(stripe::refusal(state, code).await),
         Operation::Activate => activation::set(state, caller, code, true).await.map(drop),
         Operation::Deactivate => activation::set(state, caller, code, false).await.map(drop),
         Operation::Delete => delete::remove(state, caller, code).await,

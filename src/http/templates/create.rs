@@ -105,7 +105,8 @@ pub(in crate::http) async fn create_test(state: Data<State>, caller: Caller) -> 
         "tags": ["test", "image"],
         "settings": { "style": "vivid" },
     });
-    let ready = Ready::of(&state, test.as_object().unwrap_or(&Map::new()))?;
+    let Value::Object(test) = test else { return Err(Error::internal("the test template is no object")) };
+    let ready = Ready::of(&state, &test)?;
     // Whether it was there before makes no difference to the answer.
     state.templates.create(&ready.new, caller.owner(), None, state.now()).await?;
     ready.answer("Test template created successfully")

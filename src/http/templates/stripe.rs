@@ -81,13 +81,16 @@ pub(in crate::http) async fn sync(
     fields.flag("forceUpdate");
     fields.only(&["forceUpdate"]);
     fields.finish()?;
-    Err(tell(&state, &path).await.err().unwrap_or_else(|| Error::internal("a sync without a gateway")))
+    Err(refusal(&state, &path).await)
 }
 
-/// Tells Stripe of the template `code`.
-pub(super) async fn tell(state: &State, code: &str) -> Result<(), Error> {
-    let template = state.templates.by_code(code, state.now()).await?.ok_or_else(|| no_template(code))?;
-    Err(Error::BadRequest(format!("the template `{}` cannot be synced: {NO_GATEWAY}", template.code)))
+/// Why Stripe cannot be told of the template `code`.
+pub(super) async fn refusal(state: &State, code: &str) -> Error {
+    match state.templates.by_code(code, state.now()).await {
+        Ok(Some(_)) => Error::BadRequest(format!("the template `{code}` cannot be synced: {NO_GATEWAY}")),
+        Ok(None) => no_template(code),
+        Err(error) => error.into(),
+    }
 }
 
 /// Tells Stripe of all templates. Without a gateway to Stripe none succeeds.
