@@ -194,8 +194,7 @@ async fn free_space(config: &Config) -> Result<String, String> {
 async fn storage(config: &Config) -> Result<String, String> {
     const BYTES: &[u8] = b"mixvideo doctor";
     let said = |error: crate::activity::storage::Error| error.to_string();
-    // In no folder: deleting the file would leave that behind.
-    let key = format!("doctor-{}.txt", std::process::id());
+    let key = format!("work/doctor-{}/probe.txt", std::process::id());
     let storage = Storage::open(&config.storage.url).map_err(said)?;
     storage.put(&key, BYTES).await.map_err(said)?;
     let read = storage.get(&key, 1_024).await.map_err(said);

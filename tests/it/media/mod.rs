@@ -1,5 +1,6 @@
 //! Steps on real pictures, with the real worker process.
 
+mod bundled;
 pub mod films;
 mod pictures;
 mod workers;
