@@ -134,11 +134,12 @@ impl Templates {
         if let Some(known) = self.cache.get(code, now) {
             return Ok(known);
         }
-        let find = kept().filter(Column::Code.eq(code));
-        let row = self.database.read("look up the template", async |db| find.one(db).await).await?;
-        let found = row.map(row::template).transpose()?.map(Arc::new);
-        self.cache.put(code.to_owned(), found.clone(), now);
-        Ok(found)
+        let read = async || {
+            let find = kept().filter(Column::Code.eq(code));
+            let row = self.database.read("look up the template", async |db| find.one(db).await).await?;
+            Ok(row.map(row::template).transpose()?.map(Arc::new))
+        };
+        self.cache.get_or_read(&code.to_owned(), now, read).await
     }
 
     /// Up to `limit` revisions of a template, the newest first, before revision `before`. A deleted template's are kept.
