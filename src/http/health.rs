@@ -240,7 +240,7 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         silent_partitions: engine.silent.clone(),
         actors_in_memory: sum(|standing| standing.actors),
         in_hand: sum(|standing| standing.in_hand),
-        running: sum(|standing| standing.running),
+        running: engine.room.lanes.iter().map(|lane| lane.taken).sum(),
         watched: engine.watched,
         open: engine.open,
         draining: engine.draining,

@@ -237,7 +237,7 @@ pub enum Effect {
 impl From<Effect> for Order {
     fn from(effect: Effect) -> Self {
         match effect {
-            Effect::StartStep(call) => Self::Start { lane: call.activity.lane(), input: json(&call) },
+            Effect::StartStep(call) => Self::Start { lane: call.activity.lane(), input: json(&call), turn: None },
             Effect::ArmRetry { due, step, attempt } => {
                 Self::Timer { due, message: json(&Message::RetryDue { step, attempt }) }
             }

@@ -31,6 +31,7 @@ const POSTS: Shape<'static> = &[
     ("due", Holds::Integer),
     ("body", Holds::Text),
     ("deaths", Holds::Integer),
+    ("turn", Holds::MaybeText),
     ("created_at", Holds::Integer),
 ];
 const SETTLED: Shape<'static> = &[("id", Holds::Text)];
@@ -122,7 +123,10 @@ fn texts(unit: &Unit) -> impl Iterator<Item = &str> {
         let reason = reason(entry).unwrap_or_default();
         [entry.message.as_str(), &*entry.body, reason]
     });
-    let posts = unit.posts.iter().flat_map(|post| [post.id.as_str(), post.to.as_str(), &*post.lane, &*post.body]);
+    let posts = unit.posts.iter().flat_map(|post| {
+        let turn = post.turn.as_deref().unwrap_or_default();
+        [post.id.as_str(), post.to.as_str(), &*post.lane, &*post.body, turn]
+    });
     let claim = unit.claim.iter().flat_map(|claim| [&*claim.name, &*claim.fingerprint, &*claim.answer]);
     let cells = unit.state.cells.iter().filter_map(|cell| match cell {
         Cell::Text(text) => text.as_deref(),
@@ -261,6 +265,7 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
                 Datum::Integer(post.due.0),
                 Datum::Text(&post.body),
                 Datum::Integer(post.deaths.into()),
+                post.turn.as_deref().into(),
                 Datum::Integer(decided),
             ]);
         }
@@ -276,8 +281,8 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
     add(
         script,
         posts,
-        "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
-         SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
+        "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, turn, created_at) \
+         SELECT id, target, partition, lane, due, body, deaths, turn, created_at FROM {posts} AS v",
         Some("posts"),
     );
     // Few rows are parked, if any, and many are born: the comparison starts the search in the index of the parked, and

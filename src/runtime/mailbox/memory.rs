@@ -247,6 +247,7 @@ mod tests {
             due: Timestamp(at),
             body: "0".into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         }
     }

@@ -23,6 +23,7 @@ fn envelope(id: &str, lane: &str) -> Envelope {
         due: Timestamp(0),
         body: "0".into(),
         deaths: 0,
+        turn: None,
         recovered: false,
     }
 }

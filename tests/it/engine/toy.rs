@@ -61,7 +61,7 @@ impl From<Effect> for Order {
         match effect {
             Effect::Tell(to, message) => Self::Tell { to, message: json(&message) },
             Effect::Later(due, message) => Self::Timer { due, message: json(&message) },
-            Effect::Start(input) => Self::Start { lane: "media", input },
+            Effect::Start(input) => Self::Start { lane: "media", input, turn: None },
             Effect::Stop(effect) => Self::Cancel { effect },
         }
     }
