@@ -215,8 +215,9 @@ impl World {
                 if self.is_current(number) && self.owners.len() == 1 && self.strikes(self.plan.takeover) {
                     self.take_over(number);
                 }
-                if self.is_current(number) && self.owners.len() == 1 && self.strikes(self.plan.death) {
-                    return self.supervisor_dies(number);
+                let is_alone = self.owners.len() == 1 && self.owners.iter().all(|owner| !owner.draining);
+                if self.is_current(number) && is_alone && self.strikes(self.plan.death) {
+                    return self.supervisor_dies();
                 }
                 self.note(|| format!("#{number} does {task:?}"));
                 self.carry(number, task);
@@ -272,12 +273,9 @@ impl World {
 
     /// The process lives on, and so does its room: the activities stop, each in its own time, and another supervisor
     /// begins.
-    fn supervisor_dies(&mut self, number: u32) {
-        if self.owner(number).is_none_or(|owner| owner.draining) {
-            return;
-        }
+    fn supervisor_dies(&mut self) {
         let Some(owner) = self.owners.pop() else { return };
-        self.note(|| format!("the supervisor #{number} dies"));
+        self.note(|| format!("the supervisor #{} dies", owner.number));
         self.deaths += 1;
         if self.plan.mutation != Some(Mutation::TheDeadKeepTheirPlaces) {
             for guest in owner.guests.into_values() {
