@@ -17,6 +17,9 @@ pub enum Error {
     /// No connection could be made.
     #[error("cannot open the database")]
     Open(#[source] DbErr),
+    /// SQLite's file could not be opened for writing.
+    #[error("cannot open the database's file")]
+    File(#[source] rusqlite::Error),
     /// A migration did not run through.
     #[error("cannot bring the database's schema up to date")]
     Migrate(#[source] DbErr),
@@ -99,7 +102,7 @@ impl Error {
                 Trouble::Data => Reaction::Fail,
                 Trouble::Contended | Trouble::Away => Reaction::Retry,
             },
-            Self::TooSlow { .. } => Reaction::Retry,
+            Self::File(_) | Self::TooSlow { .. } => Reaction::Retry,
             Self::Address { .. }
             | Self::Newer(_)
             | Self::Partitions { .. }
@@ -141,8 +144,8 @@ impl Trouble {
         }
     }
 
-    /// By SQLite's primary result code: <https://www.sqlite.org/rescode.html>.
-    fn of_sqlite(code: i32) -> Self {
+    /// By SQLite's result code, of which the lowest byte is the primary one: <https://www.sqlite.org/rescode.html>.
+    pub(super) fn of_sqlite(code: i32) -> Self {
         match code & 0xff {
             // BUSY, LOCKED
             5 | 6 => Self::Contended,
