@@ -56,7 +56,11 @@ pub enum NoRoom {
 pub struct Standing {
     /// Each lane.
     pub lanes: Vec<LaneStanding>,
-    /// The keys that most wait for.
+    /// Activities with a key that wait, be it for its permit or for a place.
+    pub waiting: usize,
+    /// Keys that they have.
+    pub keys_waited_for: usize,
+    /// Those of them for which most wait, a few of them.
     pub keys: Vec<KeyStanding>,
 }
 
@@ -111,7 +115,10 @@ impl Room {
     #[must_use]
     pub fn standing(&self) -> Standing {
         let door = self.door();
-        Standing { lanes: door.queue.lanes(), keys: door.queue.busiest_keys(KEYS_SHOWN_MAX) }
+        let mut keys = door.queue.busy_keys();
+        let (waiting, keys_waited_for) = (keys.iter().map(|key| key.waiting).sum(), keys.len());
+        keys.truncate(KEYS_SHOWN_MAX);
+        Standing { lanes: door.queue.lanes(), waiting, keys_waited_for, keys }
     }
 }
 

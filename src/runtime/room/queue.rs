@@ -176,12 +176,11 @@ impl Queue {
         self.lanes.iter().map(standing).collect()
     }
 
-    /// The keys for which most wait, at most `max` of them.
+    /// The keys for which somebody waits, those first for which most do.
     #[must_use]
-    pub fn busiest_keys(&self, max: usize) -> Vec<KeyStanding> {
+    pub fn busy_keys(&self) -> Vec<KeyStanding> {
         let mut busy: Vec<(&Arc<str>, &Key)> = self.keys.iter().filter(|(_, known)| known.waiting > 0).collect();
         busy.sort_unstable_by(|(a, one), (b, other)| other.waiting.cmp(&one.waiting).then_with(|| a.cmp(b)));
-        busy.truncate(max);
         let standing = |(key, known): (&Arc<str>, &Key)| KeyStanding {
             key: key.clone(),
             limit: known.limit(),

@@ -8,4 +8,5 @@ mod poison;
 mod records;
 mod service;
 mod steps;
+mod turns;
 mod two_at_once;
