@@ -157,7 +157,7 @@ impl App {
             library,
             storage: storage.clone(),
             keys: Keys::new(database.clone()),
-            tasks: Tasks::start(journal, database.clone()),
+            tasks: Tasks::start(journal),
             templates: Templates::new(database.clone()),
             link_secret,
             database,

@@ -113,7 +113,7 @@ fn text_of(random: [u8; 32]) -> String {
 /// The digest under which a key is stored: SHA-256 in hexadecimal digits. Keys are random, so no salt is needed.
 #[must_use]
 pub fn digest(key: &str) -> String {
-    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(key))
 }
 
 /// The keys of a database. Clones share what is remembered.

@@ -143,7 +143,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         library,
         storage,
         keys: Keys::new(database.clone()),
-        tasks: Tasks::start(journal, database.clone()),
+        tasks: Tasks::start(journal),
         templates: templates.clone(),
         database,
         clock,

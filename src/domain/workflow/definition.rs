@@ -1,7 +1,6 @@
 //! A definition that has been checked.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -250,8 +249,5 @@ impl Definition {
 
 /// SHA-256 of a text in hexadecimal digits.
 pub(super) fn hex_digest(text: &str) -> String {
-    Sha256::digest(text).iter().fold(String::with_capacity(64), |mut digits, byte| {
-        write!(digits, "{byte:02x}").expect("a String takes every text");
-        digits
-    })
+    hex::encode(Sha256::digest(text))
 }

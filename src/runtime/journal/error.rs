@@ -17,9 +17,18 @@ pub enum Error {
     /// No connection could be made.
     #[error("cannot open the database")]
     Open(#[source] DbErr),
-    /// SQLite's file could not be opened for writing.
+    /// SQLite's file could not be opened.
     #[error("cannot open the database's file")]
     File(#[source] rusqlite::Error),
+    /// A look-up in SQLite's file failed.
+    #[error("cannot look up {what}")]
+    LookUp {
+        /// What was looked up.
+        what: &'static str,
+        /// SQLite's answer.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// A migration did not run through.
     #[error("cannot bring the database's schema up to date")]
     Migrate(#[source] DbErr),
@@ -102,7 +111,7 @@ impl Error {
                 Trouble::Data => Reaction::Fail,
                 Trouble::Contended | Trouble::Away => Reaction::Retry,
             },
-            Self::File(_) | Self::TooSlow { .. } => Reaction::Retry,
+            Self::File(_) | Self::LookUp { .. } | Self::TooSlow { .. } => Reaction::Retry,
             Self::Address { .. }
             | Self::Newer(_)
             | Self::Partitions { .. }

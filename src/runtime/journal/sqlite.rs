@@ -1,12 +1,17 @@
-//! A script on SQLite: row by row, on the thread that commits.
+//! What SQLite does on the thread that asks: scripts, row by row, and look-ups by key.
 //!
-//! SQLite is a library, and a prepared statement writes a row in a microsecond or two. Handing larger statements to a
-//! driver's thread costs more: each hand-over wakes two threads, and rows sent as JSON are parsed again.
+//! SQLite is a library, and a prepared statement reads or writes a row in a few microseconds. Handing it to a driver's
+//! thread costs more: each hand-over wakes two threads, and rows sent as JSON are parsed again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, ToSql, params_from_iter};
 
-use crate::runtime::journal::connect;
+use crate::domain::Address;
+use crate::runtime::journal::Stored;
+use crate::runtime::journal::connect::{self, Purpose};
 use crate::runtime::journal::dialect::Datum;
 use crate::runtime::journal::error::{Error, Trouble};
 use crate::runtime::journal::script::Script;
@@ -46,7 +51,7 @@ impl Pen {
     /// # Errors
     /// When it cannot be opened or set up.
     pub(super) fn open(url: &str) -> Result<Self, Error> {
-        let connection = connect::open_here(url)?;
+        let connection = connect::open_here(url, Purpose::Write)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         Ok(Self { connection })
     }
@@ -82,6 +87,91 @@ impl Pen {
             }
         }
         Ok(())
+    }
+}
+
+/// Connections for look-ups that are kept: as many as there are threads that look up at the same time.
+const KEPT_MAX: usize = 8;
+
+/// Looks rows up by their keys. Its calls block, for as long as it takes to read a few rows.
+pub(super) struct Lookups {
+    url: String,
+    kept: Mutex<Vec<Connection>>,
+}
+
+impl Lookups {
+    /// Look-ups in the database at `url`, which exists; nothing is opened before the first.
+    pub(super) const fn new(url: String) -> Self {
+        Self { url, kept: Mutex::new(Vec::new()) }
+    }
+
+    /// The states of those of `actors` that `table` holds.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub(super) fn states(&self, table: &str, actors: &[&Address]) -> Result<HashMap<Address, Stored>, Error> {
+        let sql = format!("SELECT version, status, schema, state FROM {table} WHERE id = ?1");
+        self.read("states", |connection| {
+            let mut find = connection.prepare_cached(&sql)?;
+            let mut states = HashMap::with_capacity(actors.len());
+            for actor in actors {
+                let stored = find.query_row([actor.key()], |row| {
+                    Ok(Stored {
+                        version: row.get::<_, i64>(0)?.unsigned_abs(),
+                        status: row.get(1)?,
+                        schema: row.get(2)?,
+                        state: row.get(3)?,
+                    })
+                });
+                states.extend(stored.optional()?.map(|stored| ((*actor).clone(), stored)));
+            }
+            Ok(states)
+        })
+    }
+
+    /// Those of `actors` of which something was set aside.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub(super) fn with_dead(&self, actors: &[&Address]) -> Result<HashSet<Address>, Error> {
+        self.read("the dead", |connection| {
+            let mut find = connection.prepare_cached("SELECT 1 FROM dead WHERE target = ?1")?;
+            let mut found = HashSet::new();
+            for actor in actors {
+                if find.exists([actor.as_str()])? {
+                    found.insert((*actor).clone());
+                }
+            }
+            Ok(found)
+        })
+    }
+
+    fn read<T>(
+        &self,
+        what: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T, rusqlite::Error>,
+    ) -> Result<T, Error> {
+        let kept = self.kept().pop();
+        let connection = match kept {
+            Some(connection) => connection,
+            None => connect::open_here(&self.url, Purpose::Read)?,
+        };
+        let answer = read(&connection).map_err(|source| Error::LookUp { what, source })?;
+        let mut kept = self.kept();
+        if kept.len() < KEPT_MAX {
+            kept.push(connection);
+        }
+        Ok(answer)
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Vec<Connection>> {
+        // Nothing under the lock can panic half-way.
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes what is kept.
+    pub(super) fn close(&self) {
+        self.kept().clear();
     }
 }
 

@@ -102,6 +102,11 @@ impl Writer {
         Self { shared, pen: None, connection: None }
     }
 
+    /// Another writer to the same database, over connections of its own.
+    pub(super) fn renewed(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
+    }
+
     /// One outcome per unit, in order.
     pub(super) async fn commit(&mut self, units: &[Arc<Unit>]) -> Vec<Outcome> {
         let mut outcomes: Vec<Option<Outcome>> =
@@ -216,6 +221,7 @@ impl Writer {
             Dialect::Sqlite => self.pen()?.write(&script)?,
             Dialect::Postgres => self.send(postgres::statement(&script)).await?,
         }
+        faults.panic();
         if faults.lose_answer() {
             return Err(Failed::away("the answer was lost on purpose".to_owned()));
         }
