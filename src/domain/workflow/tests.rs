@@ -75,6 +75,14 @@ fn the_bundled_definitions_are_valid() {
 }
 
 #[test]
+fn the_definition_in_the_description_of_the_format_is_valid() {
+    let description = include_str!("../../../workflows/README.md");
+    let (_, example) = description.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    assert_eq!(faults_of(example), [""; 0]);
+}
+
+#[test]
 fn a_definition_is_known_by_the_digest_of_its_text() {
     let noop = parse(NOOP).unwrap();
     assert_eq!(noop.digest().len(), 64);

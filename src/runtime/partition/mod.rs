@@ -126,7 +126,10 @@ pub enum Event {
         outstanding: Result<bool, String>,
     },
     /// The mailbox may hold something new.
-    Rang,
+    Rang {
+        /// In these lanes.
+        lanes: Vec<Arc<str>>,
+    },
     /// A read ended.
     Delivered {
         /// Which lane was read.

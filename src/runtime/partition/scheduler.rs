@@ -74,7 +74,7 @@ impl Partition {
         match event {
             Event::Opened { suspects } => self.opened(suspects),
             Event::Accused { id, outstanding } => self.accused(&id, outstanding),
-            Event::Rang => self.lanes.ring(),
+            Event::Rang { lanes } => self.lanes.ring(&lanes),
             Event::Delivered { lane, envelopes, drained } => self.delivered(&lane, envelopes, drained),
             Event::Posted { full, swept } => self.posted(&full, swept),
             Event::Loaded { actor, found } => self.loaded(&actor, found),

@@ -46,11 +46,14 @@ struct Lane {
     levels: [Level; 3],
 }
 
+/// Those who wait with one key, or with none, by group.
+type Groups = Round<Arc<str>, BTreeSet<Guest>>;
+
 #[derive(Debug, Default)]
 struct Level {
     /// How often in a row another priority went first while somebody here could have come in.
     overtaken: u32,
-    keys: Round<Option<Arc<str>>, Round<Arc<str>, BTreeSet<Guest>>>,
+    keys: Round<Option<Arc<str>>, Groups>,
 }
 
 /// What is known of a key while somebody with it waits or is inside.

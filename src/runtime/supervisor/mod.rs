@@ -321,9 +321,9 @@ impl Actor for Supervisor {
         // next one.
         ctx.spawn(wrap_future(async move {
             loop {
-                shared.mailbox.rang(partition).await;
+                let lanes = shared.mailbox.rang(partition).await;
                 let Some(supervisor) = supervisor.upgrade() else { break };
-                if supervisor.send(Happened(Event::Rang)).await.is_err() {
+                if supervisor.send(Happened(Event::Rang { lanes })).await.is_err() {
                     break;
                 }
             }

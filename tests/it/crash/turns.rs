@@ -84,6 +84,8 @@ async fn a_user_has_one_worker_at_a_time_before_and_after_a_kill() {
         .await;
         until("there are two workers", async || service.workers().len() == 2).await;
         let (_, metrics) = waiting(&service).await;
+        let waits = service.caller.actor("ada_2").await["outstanding"][0]["turn"].clone();
+        assert_eq!((&waits["permit"]["key"], &waits["group"]), (&json!("camera of ada"), &json!("ada")));
         for user in ["ada", "bob"] {
             let shown = format!("mixvideo_key_permits_taken{{key=\"camera of {user}\",limit=\"1\"}} 1");
             assert!(metrics.contains(&shown), "{metrics}");

@@ -136,7 +136,7 @@ fn a_thousand_tasks_of_four_users_keep_to_the_limit_of_their_key_and_take_turns(
         shop.open.cancel();
         until("all tasks completed", SOON, async || node.count("task", "completed").await == 1_000).await;
 
-        let book = shop.book.lock().unwrap();
+        let book = std::mem::take(&mut *shop.book.lock().unwrap());
         assert_eq!(book.most, BTreeMap::from([("blue".to_owned(), LIMIT), ("red".to_owned(), LIMIT)]));
         for begun in book.begun.values() {
             assert_eq!(begun.len(), 500);
@@ -149,7 +149,6 @@ fn a_thousand_tasks_of_four_users_keep_to_the_limit_of_their_key_and_take_turns(
                 }
             }
         }
-        drop(book);
         assert_eq!(node.outstanding().await, 0);
         assert!(node.stop().await);
     });
