@@ -72,7 +72,9 @@ impl Plan {
             calm_ms: 2_500,
             mutation: None,
         };
-        plan.people(dice);
+        // Some come all at once, so that they wait for each other.
+        let come_within_ms = if dice.one_in(3) { 60 } else { 800 };
+        plan.people(dice, come_within_ms);
         // One seed in eight is without faults: there the strictest promises hold.
         if !dice.one_in(8) {
             let crash = 60 + dice.below(400);
@@ -85,7 +87,7 @@ impl Plan {
             plan.twice = or_never(dice, 20);
         }
         if dice.one_in(3) {
-            plan.drain_ms = Some(dice.ms(50, 1_000));
+            plan.drain_ms = Some(dice.ms(50, come_within_ms + 400));
         }
         plan
     }
@@ -95,8 +97,8 @@ impl Plan {
         self.crash == 0 && self.takeover == 0 && self.death == 0 && self.unavailable == 0 && self.twice == 0
     }
 
-    fn people(&mut self, dice: &mut Dice) {
-        let born = |dice: &mut Dice| dice.ms(0, 800);
+    fn people(&mut self, dice: &mut Dice, come_within_ms: i64) {
+        let born = |dice: &mut Dice| dice.ms(0, come_within_ms);
         let accounts = 2 + dice.below(4);
         for index in 0..accounts {
             let balance = dice.ms(0, 300);

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use futures_util::future::join_all;
+use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 
 use super::records::{FILM_ROWS, NOOP_ROWS, assert_each_happened_once};
-use super::service::{LIMIT, SMALL_FILM, Service, data_url, longer_film, png, signal, until};
+use super::service::{LIMIT, SMALL_FILM, Service, data_url, film, png, signal, until};
 
 /// Everybody wants one of four permits.
 const CROWD: &str = r#"
@@ -60,47 +61,46 @@ async fn waiting(service: &Service) -> (u64, String) {
 }
 
 #[tokio::test]
-async fn a_user_has_one_worker_at_a_time_before_and_after_a_kill() {
+async fn a_user_has_one_worker_at_a_time_through_kills_and_cancels() {
     let mut service = Service::sqlite().await;
     service.set("LANES__MEDIA", 6);
     let permit = "timeout = \"2m\"\nconcurrency = { key = \"camera of {user}\", limit = 1 }";
-    service.define("film.toml", &longer_film().replace("timeout = \"2m\"", permit));
+    service.define("film.toml", &film(30, 60, 1280, 720).replace("timeout = \"2m\"", permit));
     service.start_with_templates().await;
-    let mut accepted = BTreeMap::new();
-    for index in 0..3 {
-        for user in ["ada", "bob"] {
-            let id = format!("{user}_{index}");
-            let body = of_user(user, "photo-to-video", json!({ "imageUrl": data_url(&png()) }));
-            service.caller.make(&id, &body).await;
-            accepted.insert(id, FILM_ROWS);
-        }
+    let names: Vec<String> =
+        ["ada", "bob"].iter().flat_map(|user| (0..3).map(move |n| format!("{user}_{n}"))).collect();
+    for id in &names {
+        let body = of_user(&id[..3], "photo-to-video", json!({ "imageUrl": data_url(&png()) }));
+        service.caller.make(id, &body).await;
     }
-    for _ in 0..2 {
+    for start in 0..3 {
+        if start > 0 {
+            service.kill().await;
+            service.start().await;
+        }
         until("each user has one film at work, and two that wait", async || {
-            // Held where they are, so that nothing ends meanwhile.
-            service.workers().into_iter().for_each(|worker| signal(worker, Signal::STOP));
-            waiting(&service).await.0 == 4
+            waiting(&service).await.0 == 4 && service.workers().len() == 2
         })
         .await;
-        until("there are two workers", async || service.workers().len() == 2).await;
-        let (_, metrics) = waiting(&service).await;
         let waits = service.caller.actor("ada_2").await["outstanding"][0]["turn"].clone();
         assert_eq!((&waits["permit"]["key"], &waits["group"]), (&json!("camera of ada"), &json!("ada")));
+        let (_, metrics) = waiting(&service).await;
         for user in ["ada", "bob"] {
             let shown = format!("mixvideo_key_permits_taken{{key=\"camera of {user}\",limit=\"1\"}} 1");
             assert!(metrics.contains(&shown), "{metrics}");
         }
-        service.kill().await;
-        service.start().await;
     }
-    let mut most = 0;
-    until("all films are done", async || {
-        most = most.max(service.workers().len());
-        service.caller.get("/health").await.data()["permits"]["waiting"] == 0
-    })
-    .await;
-    assert!(most <= 2, "{most} workers for two users");
-    assert_each_happened_once(&service, &accepted).await;
+    for (cancelled, id) in names.iter().enumerate() {
+        let cancel = service.caller.request(Method::POST, &format!("/task/{id}/cancel")).json(&json!({}));
+        service.caller.ask(cancel).await.unwrap().data();
+        let left = |user: &str| names[cancelled + 1..].iter().filter(|id| id.starts_with(user)).count();
+        let at_work = [left("ada"), left("bob")].iter().filter(|films| **films > 0).count();
+        until("whoever has films left has one at work", async || {
+            let wait = (names.len() - cancelled - 1 - at_work) as u64;
+            waiting(&service).await.0 == wait && service.workers().len() == at_work
+        })
+        .await;
+    }
 }
 
 /// How far a step of a task has come.
