@@ -1,6 +1,7 @@
 //! Steps side by side, and limits on what runs at once, with a server that is killed meanwhile.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -112,6 +113,21 @@ fn stage(task: &Value, step: &str) -> String {
     }
 }
 
+/// Holds whatever works on a film and its cover, until both are at work at the same time; false when one was done first.
+async fn are_held_side_by_side(service: &Service, id: &str) -> bool {
+    until("the picture is taken", async || stage(&service.caller.actor(id).await, "picture") == "done").await;
+    let mut side_by_side = false;
+    until("two workers are held, or one step is done", async || {
+        service.workers().into_iter().for_each(|worker| signal(worker, Signal::STOP));
+        let actor = service.caller.actor(id).await;
+        let stages = [stage(&actor, "film"), stage(&actor, "cover")];
+        side_by_side = stages == ["started", "started"] && service.workers().len() == 2;
+        side_by_side || stages.iter().any(|stage| stage == "done")
+    })
+    .await;
+    side_by_side
+}
+
 #[tokio::test]
 async fn steps_that_do_not_need_each_other_run_side_by_side() {
     let mut service = Service::sqlite().await;
@@ -119,26 +135,23 @@ async fn steps_that_do_not_need_each_other_run_side_by_side() {
     service.start_with_templates().await;
     let caller = &service.caller;
     let picture = data_url(&png());
-    caller.make("both", &of_user("ada", "photo-set", json!({ "imageUrl": picture, "seconds": 1 }))).await;
-    until("both have begun", async || {
-        let steps = caller.steps("both").await;
-        ["film", "cover"].iter().all(|step| steps.iter().any(|begun| begun == step))
-    })
-    .await;
-    until("a worker runs", async || !service.workers().is_empty()).await;
-    let held = service.workers()[0];
-    signal(held, Signal::STOP);
-    until("one is done while the other is at work", async || {
-        let actor = caller.actor("both").await;
-        let mut stages = [stage(&actor, "film"), stage(&actor, "cover")];
-        stages.sort();
-        assert_ne!(stages, ["done", "done"], "the worker was held too late");
-        stages == ["done", "started"]
-    })
-    .await;
-    signal(held, Signal::CONT);
-    let task = caller.until_completed("both").await;
-    caller.assert_playable("both").await;
+    let begun = Instant::now();
+    let mut tries = 0;
+    let id = loop {
+        // The cover takes a moment only: who comes too late to see it at work looks at another one.
+        assert!(begun.elapsed() < LIMIT, "the steps were never seen side by side");
+        tries += 1;
+        let id = format!("both_{tries}");
+        caller.make(&id, &of_user("ada", "photo-set", json!({ "imageUrl": picture, "seconds": 1 }))).await;
+        if are_held_side_by_side(&service, &id).await {
+            break id;
+        }
+        service.workers().into_iter().for_each(|worker| signal(worker, Signal::CONT));
+        caller.until_completed(&id).await;
+    };
+    service.workers().into_iter().for_each(|worker| signal(worker, Signal::CONT));
+    let task = caller.until_completed(&id).await;
+    caller.assert_playable(&id).await;
     assert!(task["result"]["imageUrl"].is_string(), "the cover is published too: {task}");
 
     let no_cover = json!({ "imageUrl": picture, "seconds": 1, "cover": false });
@@ -174,7 +187,7 @@ async fn a_task_goes_on_from_the_last_step_that_was_done() {
         service.until_rendered_by("film").await;
         assert_eq!(std::fs::metadata(&file).unwrap().modified().unwrap(), written, "the first step ran again");
     }
-    let begun = std::time::Instant::now();
+    let begun = Instant::now();
     let film = service.caller.until_completed("film").await;
     assert!(begun.elapsed() < LIMIT && film["progress"] == 100);
     assert_each_happened_once(&service, &BTreeMap::from([("film".to_owned(), FILM_ROWS)])).await;
