@@ -147,9 +147,8 @@ impl Keys {
         let row = match self.remembered.get(&fingerprint, now) {
             Some(row) => row,
             None => {
-                let row = api_keys::by_hash(&self.database, &digest(key)).await?.map(Arc::new);
-                self.remembered.put(fingerprint, row.clone(), now);
-                row
+                let read = async || Ok(api_keys::by_hash(&self.database, &digest(key)).await?.map(Arc::new));
+                self.remembered.get_or_read(&fingerprint, now, read).await.map_err(Refused::Unavailable)?
             }
         };
         let row = row.ok_or(Refused::Unknown)?;

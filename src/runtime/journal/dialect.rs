@@ -66,6 +66,10 @@ impl<'a> Source<'a> {
         self.fields.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.fields.len() / self.shape.len()
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = &[Datum<'a>]> {
         self.fields.chunks(self.shape.len())
     }

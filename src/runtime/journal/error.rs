@@ -20,6 +20,9 @@ pub enum Error {
     /// SQLite's file could not be opened.
     #[error("cannot open the database's file")]
     File(#[source] rusqlite::Error),
+    /// The system gives no thread.
+    #[error("cannot start a thread for the database")]
+    Thread(#[source] std::io::Error),
     /// A look-up in SQLite's file failed.
     #[error("cannot look up {what}")]
     LookUp {
@@ -111,7 +114,7 @@ impl Error {
                 Trouble::Data => Reaction::Fail,
                 Trouble::Contended | Trouble::Away => Reaction::Retry,
             },
-            Self::File(_) | Self::LookUp { .. } | Self::TooSlow { .. } => Reaction::Retry,
+            Self::File(_) | Self::Thread(_) | Self::LookUp { .. } | Self::TooSlow { .. } => Reaction::Retry,
             Self::Address { .. }
             | Self::Newer(_)
             | Self::Partitions { .. }

@@ -3,8 +3,12 @@
 //! SQLite is a library, and a prepared statement reads or writes a row in a few microseconds. Handing it to a driver's
 //! thread costs more: each hand-over wakes two threads, and rows sent as JSON are parsed again.
 
+use std::cell::Cell;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, OptionalExtension as _, ToSql, params_from_iter};
@@ -40,9 +44,32 @@ impl Refusal {
     }
 }
 
+/// Rows after which the log is copied into the database's file.
+const ROWS_A_COPY: usize = 2_000;
+/// Pages that the log may have before its writer waits until all of it is copied, so that it starts over: 64 MB.
+const LOG_PAGES_MAX: i64 = 16_384;
+
 /// Writes scripts over a connection of its own. Its calls block.
+///
+/// SQLite would have the commit that finds a thousand pages in the log copy them, which takes as long as many commits: a
+/// thread beside it does that instead, while commits go on.
 pub(super) struct Pen {
     connection: Connection,
+    /// Rows written since the log was copied.
+    rows: Cell<usize>,
+    /// Asks for a copy, and who makes it; gone once the pen is dropped.
+    copier: Option<(SyncSender<()>, JoinHandle<()>)>,
+    log_pages: Arc<AtomicI64>,
+}
+
+impl Drop for Pen {
+    fn drop(&mut self) {
+        if let Some((copies, copier)) = self.copier.take() {
+            drop(copies);
+            // Its connection is closed when this returns; it does not panic.
+            let _ = copier.join();
+        }
+    }
 }
 
 impl Pen {
@@ -53,7 +80,14 @@ impl Pen {
     pub(super) fn open(url: &str) -> Result<Self, Error> {
         let connection = connect::open_here(url, Purpose::Write)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
-        Ok(Self { connection })
+        connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(Error::File)?;
+        let beside = connect::open_here(url, Purpose::Migrate)?;
+        let (copies, wanted) = mpsc::sync_channel(1);
+        let log_pages = Arc::new(AtomicI64::new(0));
+        let seen = log_pages.clone();
+        let copier = thread::Builder::new().name("log-copier".to_owned());
+        let copier = copier.spawn(move || copy_log(&beside, &wanted, &seen)).map_err(Error::Thread)?;
+        Ok(Self { connection, rows: Cell::new(0), copier: Some((copies, copier)), log_pages })
     }
 
     /// Writes all of the script, on disk when this returns, or nothing.
@@ -68,7 +102,23 @@ impl Pen {
             // An error here means that SQLite has undone it by itself.
             let _ = self.run("ROLLBACK");
         }
+        self.keep_log_short(script.steps.iter().map(|step| step.rows.len()).sum());
         written
+    }
+
+    fn keep_log_short(&self, written: usize) {
+        self.rows.set(self.rows.get() + written);
+        if self.log_pages.load(Ordering::Relaxed) > LOG_PAGES_MAX {
+            self.log_pages.store(0, Ordering::Relaxed);
+            if let Err(error) = copy(&self.connection, "RESTART") {
+                tracing::warn!(%error, "the log of the database cannot be started over");
+            }
+        } else if self.rows.get() >= ROWS_A_COPY
+            && let Some((copies, _)) = &self.copier
+            && copies.try_send(()).is_ok()
+        {
+            self.rows.set(0);
+        }
     }
 
     fn run(&self, sql: &str) -> Result<(), rusqlite::Error> {
@@ -88,6 +138,22 @@ impl Pen {
         }
         Ok(())
     }
+}
+
+/// Copies the log whenever that is wanted, until its pen is gone.
+fn copy_log(connection: &Connection, wanted: &Receiver<()>, log_pages: &AtomicI64) {
+    while wanted.recv().is_ok() {
+        match copy(connection, "PASSIVE") {
+            Ok(pages) => log_pages.store(pages, Ordering::Relaxed),
+            Err(error) => tracing::warn!(%error, "the log of the database cannot be copied"),
+        }
+    }
+}
+
+/// Copies the log into the database's file, as <https://www.sqlite.org/pragma.html#pragma_wal_checkpoint> has it;
+/// answers the log's length in pages.
+fn copy(connection: &Connection, mode: &str) -> Result<i64, rusqlite::Error> {
+    connection.query_row(&format!("PRAGMA wal_checkpoint({mode})"), (), |row| row.get(1))
 }
 
 /// Connections for look-ups that are kept: as many as there are threads that look up at the same time.
