@@ -1,6 +1,5 @@
 //! Why a command did not do what it was asked.
 
-use std::error::Error as _;
 use std::path::PathBuf;
 
 use sea_orm::{DbErr, RuntimeErr, SqlxError};
@@ -82,7 +81,7 @@ impl Error {
 }
 
 /// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::State;
 use super::error::Error;
+use crate::activity::here;
 use crate::domain::workflow::Definition;
 
 /// Why a workflow cannot run here; the sentence goes on after "cannot run here:".
@@ -31,6 +32,11 @@ impl State {
     /// # Errors
     /// [`CannotRun`].
     pub fn workflow(&self, name: &str) -> Result<&Arc<Definition>, CannotRun> {
-        self.library.current(name).ok_or_else(|| CannotRun(format!("its workflow `{name}` is not loaded")))
+        let not_loaded = || CannotRun(format!("its workflow `{name}` is not loaded"));
+        let definition = self.library.current(name).ok_or_else(not_loaded)?;
+        match here::lacks(definition).first() {
+            None => Ok(definition),
+            Some(need) => Err(CannotRun(format!("its workflow `{name}` needs {need}, which is not there"))),
+        }
     }
 }

@@ -31,8 +31,10 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
 /// The same for one that only reads and whose thread has other things to do: it waits only while SQLite recovers its log.
 const BUSY_LIMIT_READING: Duration = Duration::from_millis(100);
-/// SQLite's page cache per connection: `cache_size` counts KiB when negative.
+/// SQLite's page cache for the connection that commits: `cache_size` counts KiB when negative.
 const CACHE_KIB: i32 = -16_384;
+/// The same for one that reads: there are several, and the system has the file's pages in memory too.
+const CACHE_KIB_READING: i32 = -4_096;
 /// A commit's text depends on which kinds of rows it holds; each is prepared once.
 const STATEMENTS_KEPT: usize = 512;
 
@@ -83,6 +85,13 @@ pub(super) fn prepare(url: &str) -> Result<(), Error> {
     }
 }
 
+const fn cache(purpose: Purpose) -> i32 {
+    match purpose {
+        Purpose::Write => CACHE_KIB,
+        Purpose::Migrate | Purpose::Read => CACHE_KIB_READING,
+    }
+}
+
 /// Opens SQLite's file, which was made before, for use on the calling thread.
 ///
 /// # Errors
@@ -96,7 +105,7 @@ pub(super) fn open_here(url: &str, purpose: Purpose) -> Result<rusqlite::Connect
         // The file is in WAL mode since it was made.
         connection.pragma_update(None, "synchronous", "full")?;
         connection.pragma_update(None, "foreign_keys", true)?;
-        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        connection.pragma_update(None, "cache_size", cache(purpose))?;
         connection.pragma_update(None, "query_only", purpose == Purpose::Read)?;
         Ok(connection)
     };
@@ -134,7 +143,7 @@ fn sqlite(options: &mut ConnectOptions, purpose: Purpose) {
             .foreign_keys(true)
             .busy_timeout(BUSY_LIMIT)
             .statement_cache_capacity(STATEMENTS_KEPT)
-            .pragma("cache_size", CACHE_KIB.to_string());
+            .pragma("cache_size", cache(purpose).to_string());
         if purpose == Purpose::Read { options.pragma("query_only", "ON") } else { options }
     });
 }

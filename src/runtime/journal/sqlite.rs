@@ -81,7 +81,7 @@ impl Pen {
         let connection = connect::open_here(url, Purpose::Write)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS_KEPT);
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(Error::File)?;
-        let beside = connect::open_here(url, Purpose::Write)?;
+        let beside = connect::open_here(url, Purpose::Migrate)?;
         let (copies, wanted) = mpsc::sync_channel(1);
         let log_pages = Arc::new(AtomicI64::new(0));
         let seen = log_pages.clone();

@@ -9,4 +9,5 @@ mod records;
 pub mod service;
 mod steps;
 mod templates;
+mod turns;
 mod two_at_once;

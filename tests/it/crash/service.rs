@@ -230,6 +230,11 @@ impl Service {
         std::fs::write(directory.join(file), definition).unwrap();
     }
 
+    /// Where the storage keeps a file.
+    pub fn file(&self, key: &str) -> PathBuf {
+        self.home.join("data/files").join(key)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mixvideo"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MIXVIDEO")) {
