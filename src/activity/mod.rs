@@ -46,6 +46,7 @@ pub type Progress<'a> = &'a (dyn Fn(f32) + Send + Sync);
 #[derive(Clone, Debug)]
 pub struct Activities {
     storage: Storage,
+    fetcher: Fetcher,
     workers: WorkerPool,
     scratch: PathBuf,
 }
@@ -59,16 +60,16 @@ struct Running<'a> {
 }
 
 impl Activities {
-    /// Activities over `storage`, with workers' directories below `scratch`, which is made when missing. What workers
+    /// Activities over `storage`, following links by `fetcher`, with workers' directories below `scratch`, which is made when missing. What workers
     /// of dead servers left there is removed.
     ///
     /// # Errors
     /// When `scratch` cannot be made or read.
-    pub fn open(storage: Storage, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
+    pub fn open(storage: Storage, fetcher: Fetcher, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(scratch)?;
         let scratch = scratch.canonicalize()?;
         sweep(&scratch)?;
-        Ok(Self { storage, workers, scratch })
+        Ok(Self { storage, fetcher, workers, scratch })
     }
 
     /// Where the steps' files are.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
-use mixvideo::activity::Storage;
+use mixvideo::activity::{Fetcher, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
@@ -142,6 +142,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         engine: engine.clone(),
         library,
         storage,
+        fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
         tasks: Tasks::start(journal, database.clone()),
         templates: templates.clone(),
