@@ -34,7 +34,7 @@ pub use worker::WorkerPool;
 
 use crate::domain::Failure;
 use crate::domain::workflow::{Activity, StepCall};
-use worker::{INPUT, Job, OUTPUT};
+use worker::{Job, OUTPUT, input_name};
 
 /// The largest file that a step takes from storage or a worker, in bytes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -100,28 +100,35 @@ impl Activities {
         }
     }
 
-    /// Has a worker do `job` on `input`, keeps what it leaves as the step's working file with `ending`, and returns
-    /// that file's key and the worker's report.
-    async fn work(
-        &self,
-        running: Running<'_>,
-        job: &Job,
-        input: Bytes,
-        ending: &str,
-    ) -> Result<(String, Value), Failure> {
+    /// A directory for one job of a worker, gone when it is dropped.
+    fn desk(&self) -> Result<Desk, Failure> {
         let prefix = format!("{DIRECTORY_PREFIX}{}-", std::process::id());
-        let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.scratch).map_err(no_scratch)?;
-        tokio::fs::write(directory.path().join(INPUT), &input).await.map_err(no_scratch)?;
-        drop(input);
+        Ok(Desk(tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.scratch).map_err(no_scratch)?))
+    }
+
+    /// Has a worker do `job` on what lies on `desk`, keeps what it leaves as the step's working file `name`, and returns
+    /// that file's key and the worker's report.
+    async fn work(&self, running: Running<'_>, job: &Job, desk: Desk, name: &str) -> Result<(String, Value), Failure> {
+        let Desk(directory) = desk;
         let timeout = Duration::from_millis(running.call.timeout_ms);
         let report = self.workers.run(job, directory.path(), running.progress, running.cancel, timeout).await?;
         let output = directory.path().join(OUTPUT);
         if tokio::fs::metadata(&output).await.map_err(no_scratch)?.len() > FILE_BYTES_MAX {
             return Err(Failure::fatal("result_too_large", "the result is larger than allowed"));
         }
-        let key = format!("{}{}.{ending}", work_prefix(running.call), running.call.step);
+        let key = format!("{}{name}", work_prefix(running.call));
         self.storage.put(&key, tokio::fs::read(&output).await.map_err(no_scratch)?).await?;
         Ok((key, report))
+    }
+}
+
+/// Where a worker finds its inputs and leaves its output.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    /// Lays down input `number`, from 0.
+    async fn lay(&self, number: usize, input: Bytes) -> Result<(), Failure> {
+        tokio::fs::write(self.0.path().join(input_name(number)), &input).await.map_err(no_scratch)
     }
 }
 

@@ -1,6 +1,7 @@
-//! The step that takes the customer's picture.
+//! The step that takes the customer's picture, or several.
 //!
-//! `{ "source": "data:..." | "https://..." | {"file": "inputs/<sha256>"} }` -> `{ "file", "type", "width", "height" }`.
+//! `{ "source": "data:..." | "https://..." | {"file": "inputs/<sha256>"} }` -> `{ "file", "type", "width", "height" }`;
+//! a list of sources gives `{ "files", "type" }`.
 
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use super::settings::Settings;
 use super::worker::{Job, cancelled};
 use super::{Activities, Running, fetch, storage};
 use crate::domain::Failure;
+use crate::domain::workflow::PICTURES;
 
 /// How the keys of customers' files begin. Whoever names one knows its digest and so has had the file.
 const INPUTS: &str = "inputs/";
@@ -20,16 +22,65 @@ const FETCH_LIMIT: Duration = Duration::from_secs(20);
 
 pub(super) async fn run(activities: &Activities, running: Running<'_>) -> Result<Value, Failure> {
     let settings = Settings::of(running.call, &["source"])?;
-    let bytes = source(activities, running, settings).await?;
-    // What the header shows is not worth a process.
-    inspect(&bytes)?;
-    let (file, report) = activities.work(running, &Job::Picture, bytes, "jpg").await?;
-    Ok(json!({ "file": file, "type": "image/jpeg", "width": report["width"], "height": report["height"] }))
+    match settings.value("source") {
+        Some(Value::Array(sources)) => all(activities, running, settings, sources).await,
+        source => {
+            let name = format!("{}.jpg", running.call.step);
+            let (file, report) = take(activities, running, settings, source, &name).await?;
+            Ok(json!({ "file": file, "type": "image/jpeg", "width": report["width"], "height": report["height"] }))
+        }
+    }
 }
 
-async fn source(activities: &Activities, running: Running<'_>, settings: Settings<'_>) -> Result<Bytes, Failure> {
+/// Takes pictures one after the other: a worker's memory is for one.
+async fn all(
+    activities: &Activities,
+    running: Running<'_>,
+    settings: Settings<'_>,
+    sources: &[Value],
+) -> Result<Value, Failure> {
+    if sources.is_empty() || sources.len() > *PICTURES.end() {
+        return Err(settings.fault("source", &format!("a list of at most {} pictures", PICTURES.end())));
+    }
+    let mut files = Vec::new();
+    for (done, source) in sources.iter().enumerate() {
+        let number = done + 1;
+        let name = format!("{}-{number}.jpg", running.call.step);
+        let taken = take(activities, running, settings, Some(source), &name).await;
+        let (file, _) = taken.map_err(|failure| Failure {
+            message: format!("picture {number} of {}: {}", sources.len(), failure.message),
+            ..failure
+        })?;
+        files.push(file);
+        (running.progress)(number as f32 / sources.len() as f32);
+    }
+    Ok(json!({ "files": files, "type": "image/jpeg" }))
+}
+
+/// Has a worker make the working copy `name` of a picture.
+async fn take(
+    activities: &Activities,
+    running: Running<'_>,
+    settings: Settings<'_>,
+    source: Option<&Value>,
+    name: &str,
+) -> Result<(String, Value), Failure> {
+    let bytes = bytes_of(activities, running, settings, source).await?;
+    // What the header shows is not worth a process.
+    inspect(&bytes)?;
+    let desk = activities.desk()?;
+    desk.lay(0, bytes).await?;
+    activities.work(running, &Job::Picture, desk, name).await
+}
+
+async fn bytes_of(
+    activities: &Activities,
+    running: Running<'_>,
+    settings: Settings<'_>,
+    source: Option<&Value>,
+) -> Result<Bytes, Failure> {
     let fault = || settings.fault("source", "a data URL, a link or {\"file\": \"inputs/...\"}");
-    match settings.value("source") {
+    match source {
         Some(Value::String(text)) if is_link(text) => fetched(activities, running, text).await,
         Some(Value::String(text)) => Ok(parse_data_url(text)?.1.into()),
         Some(Value::Object(source)) => {

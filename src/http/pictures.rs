@@ -21,28 +21,35 @@ pub async fn keep(
     parameters: &mut Map<String, Value>,
     field_of: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
+    let mut given: Vec<(String, &mut Value)> = Vec::new();
+    for (name, value) in parameters {
+        match (definition.parameters().get(name).map(|parameter| parameter.kind), value) {
+            (Some(ParameterKind::Picture), value) if !value.is_null() => given.push((field_of(name), value)),
+            (Some(ParameterKind::Pictures), Value::Array(list)) => {
+                let field = |place| format!("{}[{place}]", field_of(name));
+                given.extend(list.iter_mut().enumerate().map(|(place, value)| (field(place), value)));
+            }
+            _ => {}
+        }
+    }
     let mut faults = Vec::new();
     let mut brought = Vec::new();
-    for (name, given) in parameters {
-        let kind = definition.parameters().get(name).map(|parameter| parameter.kind);
-        if kind != Some(ParameterKind::Picture) || given.is_null() {
-            continue;
-        }
-        match bytes_of(&state.fetcher, given) {
-            Ok(Some(bytes)) => brought.push((given, bytes)),
+    for (field, value) in given {
+        match bytes_of(&state.fetcher, value) {
+            Ok(Some(bytes)) => brought.push((value, bytes)),
             Ok(None) => {}
-            Err(reason) => faults.push(Fault::new(field_of(name), reason)),
+            Err(reason) => faults.push(Fault::new(field, reason)),
         }
     }
     if !faults.is_empty() {
         return Err(Error::Invalid(faults));
     }
-    for (given, bytes) in brought {
+    for (value, bytes) in brought {
         let key = state.storage.put_input(bytes).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "a picture could not be kept");
             Error::unavailable("the picture could not be stored", 2)
         })?;
-        *given = json!({ "file": key });
+        *value = json!({ "file": key });
     }
     Ok(())
 }

@@ -345,9 +345,10 @@ mod tests {
             let found = WORKFLOWS.iter().find(|(file, _)| *file == format!("{}.toml", template.workflow));
             let (file, text) = found.unwrap_or_else(|| panic!("{} runs no bundled workflow", template.code));
             let definition = Definition::parse(file, text).unwrap();
-            let picture = json!({ "imageUrl": "data:image/png;base64,AA==" });
+            let picture = "data:image/png;base64,AA==";
+            let brought = json!({ "imageUrl": picture, "pictures": [picture, picture] });
             let mut given = template.settings.clone();
-            given.extend(picture.as_object().unwrap().clone());
+            given.extend(brought.as_object().unwrap().clone());
             assert_eq!(definition.check_parameters(&given), [], "{}", template.code);
             for name in template.settings.keys() {
                 assert!(definition.parameters().contains_key(name), "{}: {name}", template.code);

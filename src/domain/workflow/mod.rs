@@ -16,6 +16,6 @@ mod tests;
 
 pub use definition::{Definition, Pinned, Produces, Retry, Step};
 pub use library::{BUNDLED, DuplicateName, Library};
-pub use parameter::{FieldFault, Parameter, ParameterKind};
+pub use parameter::{FieldFault, PICTURES, Parameter, ParameterKind};
 pub use parse::{Fault, InvalidDefinition, limits};
 pub use step::{Activity, Settings, StepCall};

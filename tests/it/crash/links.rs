@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::service::{SMALL_FILM, Service, png};
+use super::service::{SMALL_FILM, Service, data_url, png};
 use crate::site::{Site, file, status};
 
 fn film_of(link: &str) -> Value {
@@ -78,5 +78,19 @@ async fn a_site_that_is_down_is_asked_again() {
     let service = service(&site).await;
     service.caller.make("film", &film_of(&site.link("/a.png"))).await;
     service.caller.until_completed("film").await;
+    assert_eq!(site.asked(), 2);
+}
+
+#[tokio::test]
+async fn pictures_of_all_origins_become_one_video() {
+    let site = Site::open(|_, _| file(&png())).await;
+    let service = service(&site).await;
+    let caller = &service.caller;
+    let pictures = json!([site.link("/a.png"), data_url(&png()), site.link("/b.png")]);
+    let parameters = json!({ "pictures": pictures, "seconds": 1, "transition": "slide" });
+    let body = json!({ "type": "video_generation", "templateCode": "photos-to-video", "parameters": parameters });
+    caller.make("show", &body).await;
+    caller.until_completed("show").await;
+    caller.assert_playable("show").await;
     assert_eq!(site.asked(), 2);
 }

@@ -285,7 +285,7 @@ impl Service {
     /// The first start: with the bundled templates.
     pub async fn start_with_templates(&mut self) {
         self.start().await;
-        assert_eq!(self.caller.get("/templates/init").await.data()["total"], 3);
+        assert_eq!(self.caller.get("/templates/init").await.data()["total"], 4);
     }
 
     pub fn pid(&self) -> u32 {

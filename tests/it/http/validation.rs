@@ -96,6 +96,30 @@ fn a_picture_must_be_one_and_come_as_a_data_url_or_a_link_that_may_be_followed()
 }
 
 #[test]
+fn each_picture_of_several_is_checked_and_named_by_its_place() {
+    served(async |server| {
+        let pictures =
+            json!([PICTURE, "http://10.0.0.1/a.jpg", "data:image/png;base64,SGVsbG8=", "https://example.com/"]);
+        let faults = server.post("/task", task("slideshow", json!({ "pictures": pictures }))).await.faults();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(
+            faults[0].starts_with("parameters.pictures[1] is not taken: the link leads to `10.0.0.1`"),
+            "{faults:?}"
+        );
+        assert!(faults[1].starts_with("parameters.pictures[2] is not taken: this is no picture"), "{faults:?}");
+        let faults = server.post("/task", task("slideshow", json!({ "pictures": [PICTURE] }))).await.faults();
+        assert!(faults[0].starts_with("parameters.pictures must be a list of 2 to 20 pictures"), "{faults:?}");
+        nothing_was_accepted(&server).await;
+        let pictures = json!([PICTURE, "https://example.com/a.jpg"]);
+        server.post("/task/show", task("slideshow", json!({ "pictures": pictures }))).await.data();
+        let actor = server.get_as(&server.operator, "/ops/actors/task/show").await;
+        let kept = &actor.data()["state"]["request"]["parameters"]["pictures"];
+        assert!(kept[0]["file"].as_str().unwrap().starts_with("inputs/"), "{kept}");
+        assert_eq!(kept[1], "https://example.com/a.jpg");
+    });
+}
+
+#[test]
 fn what_would_swell_the_journal_is_413() {
     served(async |server| {
         let large = server.post("/task", task("noop", json!({ "note": "x".repeat(33_000) }))).await;
