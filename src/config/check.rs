@@ -7,6 +7,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::layers::Layered;
 use crate::activity::fetch::AllowedHost;
+use crate::activity::storage::{Place, PlaceFault};
 
 /// Whole numbers and the least and the greatest that each may be.
 const RANGES: [(&str, i64, i64); 16] = [
@@ -91,7 +92,7 @@ fn backend(text: &str) -> Option<&'static str> {
 }
 
 fn storage_url(text: &str) -> Option<&'static str> {
-    (!text.starts_with("file://")).then_some("must begin with file://")
+    Place::parse(text).err().map(|PlaceFault(what)| what)
 }
 
 fn not_empty(text: &str) -> Option<&'static str> {

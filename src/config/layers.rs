@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT_FILE, DEFAULTS};
+use super::{Config, DEFAULT_FILE, DEFAULTS, without_password};
 
 /// What names of environment variables begin with.
 const PREFIX: &str = "MIXVIDEO__";
@@ -191,7 +191,11 @@ fn kind(value: &Value) -> &'static str {
     }
 }
 
-/// ` = value`, unless the value is a secret.
+/// ` = value`, without passwords, unless all of it is a secret.
 fn shown(key: &str, value: &Value) -> String {
-    if SECRET.contains(&key) { String::new() } else { format!(" = {value}") }
+    match value {
+        _ if SECRET.contains(&key) => String::new(),
+        Value::String(text) => format!(" = {}", Value::String(without_password(text))),
+        value => format!(" = {value}"),
+    }
 }

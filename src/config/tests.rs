@@ -81,14 +81,14 @@ fn all_faults_of_all_sources_are_told_at_once() {
     let (_directory, mut sources) =
         with_file("[server]\nbind = \"here\"\nworkers = \"many\"\n[log]\nformat = \"xml\"\n");
     sources.environment = vec![("MIXVIDEO__ENGINE__PARTITIONS".into(), "0".into())];
-    sources.flags = vec![Flag { name: "--storage", key: "storage.url", value: "s3://bucket".into() }];
+    sources.flags = vec![Flag { name: "--storage", key: "storage.url", value: "ftp://bucket".into() }];
     let faults = faults(&sources);
     for part in [
         "`server.workers` = \"many\" from",
         "mine.toml must be a whole number",
         "`engine.partitions` = 0 from the environment variable MIXVIDEO__ENGINE__PARTITIONS must lie between 1 and 1024",
         "`server.bind` = \"here\" from",
-        "`storage.url` = \"s3://bucket\" from the flag --storage must begin with file://",
+        "`storage.url` = \"ftp://bucket\" from the flag --storage must begin with file:// or s3://",
         "`log.format` = \"xml\"",
     ] {
         assert!(faults.iter().any(|fault| fault.contains(part)), "{part} is missing in {faults:#?}");
@@ -133,4 +133,11 @@ fn hosts_that_links_may_lead_to_are_a_list_in_a_file_and_a_text_with_commas_else
     assert!(faults(&sources)[0].contains("`http://images.local` is not a host such as"), "{:?}", faults(&sources));
     let (_directory, wrong) = with_file("[fetch]\nallow_hosts = [1]\n");
     assert!(faults(&wrong)[0].ends_with("must be a list of texts"), "{:?}", faults(&wrong));
+}
+
+#[test]
+fn keys_in_the_storages_address_are_refused_and_not_shown() {
+    let faults = faults(&sources(&[("MIXVIDEO__STORAGE__URL", "s3://AKIA:hunter2@films/a")]));
+    assert!(faults[0].contains("\"s3://...@films/a\"") && faults[0].contains("AWS_SECRET_ACCESS_KEY"), "{faults:?}");
+    assert!(!faults[0].contains("hunter2"), "{faults:?}");
 }

@@ -13,3 +13,4 @@ mod media;
 mod postgres;
 mod server;
 mod site;
+mod storage;

@@ -7,6 +7,6 @@ mod kills;
 mod links;
 mod poison;
 mod records;
-mod service;
+pub mod service;
 mod steps;
 mod two_at_once;
