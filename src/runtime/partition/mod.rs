@@ -79,7 +79,7 @@ impl Default for Limits {
             decide_ahead: 1_024,
             lanes: Vec::new(),
             fold: 64,
-            cached: 2_000,
+            cached: 256,
             tries: 4,
             rest_ms: 50,
             decide_ms: 30_000,
