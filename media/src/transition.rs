@@ -54,7 +54,12 @@ mod tests {
     const WIDTH: usize = 8;
 
     fn grey(level: u8) -> Frame {
-        let picture = Planes::of(&image::RgbImage::from_pixel(8, 4, image::Rgb([level; 3])));
+        shaded(|_| level)
+    }
+
+    /// A frame whose columns are as bright as told.
+    fn shaded(level: impl Fn(u32) -> u8) -> Frame {
+        let picture = Planes::of(&image::RgbImage::from_fn(8, 4, |x, _| image::Rgb([level(x); 3])));
         let mut frame = Frame::new(WIDTH as u32, 4);
         frame.show(&picture, Window { left: 0.0, top: 0.0, width: 8.0, height: 4.0 }).unwrap();
         frame
@@ -78,5 +83,10 @@ mod tests {
     fn half_way_a_fade_is_a_mixture_and_a_slide_is_both_side_by_side() {
         assert_eq!(row_at(Transition::Fade, 0.5), [126; WIDTH]);
         assert_eq!(row_at(Transition::Slide, 0.5), [16, 16, 16, 16, 235, 235, 235, 235]);
+        let row = |frame: &Frame| frame.slices().y()[..WIDTH].to_vec();
+        let (mut old, new) = (shaded(|x| x as u8 * 30), shaded(|x| 255 - x as u8 * 30));
+        let (out, coming) = (row(&old)[4..].to_vec(), row(&new)[..4].to_vec());
+        Transition::Slide.merge(&mut old, &new, 0.5);
+        assert_eq!(row(&old), [out, coming].concat());
     }
 }
