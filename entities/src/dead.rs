@@ -21,6 +21,8 @@ pub struct Model {
     pub body: String,
     /// How often the process died while this was the only suspect.
     pub deaths: i64,
+    /// How an activity waits for room, as JSON; null when there is nothing to say but its lane.
+    pub turn: Option<String>,
     /// Why it was set aside.
     pub reason: String,
     /// When it was set aside, in milliseconds.

@@ -21,6 +21,8 @@ pub struct Model {
     pub body: String,
     /// How often the process died while this was the only suspect.
     pub deaths: i64,
+    /// How an activity waits for room, as JSON; null when there is nothing to say but its lane.
+    pub turn: Option<String>,
     /// 1 while it waits for the birth of its target.
     pub parked: i64,
     /// When it was decided, in milliseconds.

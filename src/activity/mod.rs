@@ -8,6 +8,7 @@
 //! come from its user and must not open another's files.
 
 pub mod fetch;
+pub mod here;
 mod image;
 mod noop;
 mod picture;

@@ -34,28 +34,47 @@ fn lines(invalid: &[InvalidDefinition]) -> String {
     invalid.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
-/// The current definitions: the bundled ones, and `*.toml` of `directory` over them by name. A directory that does not
-/// exist holds none.
+/// A definition as it was read, with the name of its file.
+pub type Found = (String, Result<Definition, InvalidDefinition>);
+
+/// Every definition in use: `*.toml` of `directory`, and the bundled ones that none of these replaces by its name. A
+/// directory that does not exist holds none.
+///
+/// # Errors
+/// [`Error::Unreadable`]. What is wrong with a file stands in its place.
+pub fn found(directory: &Path) -> Result<Vec<Found>, Error> {
+    let parse = |file: String, source: &str| {
+        let parsed = Definition::parse(&file, source);
+        (file, parsed)
+    };
+    let own = files(directory)?;
+    let mut found: Vec<Found> =
+        own.into_iter().map(|(path, source)| parse(path.display().to_string(), &source)).collect();
+    for (file, source) in BUNDLED {
+        let (file, parsed) = parse(file.to_owned(), source);
+        let has_name =
+            |own: &Found| own.1.as_ref().ok().map(Definition::name) == parsed.as_ref().ok().map(Definition::name);
+        if !found.iter().any(|own| own.1.is_ok() && has_name(own)) {
+            found.push((file, parsed));
+        }
+    }
+    Ok(found)
+}
+
+/// The current definitions: those in use, when all of them are right.
 ///
 /// # Errors
 /// All faults of all files at once.
 pub fn current(directory: &Path) -> Result<Vec<Definition>, Error> {
     let mut faults = Vec::new();
-    let mut parse = |file: &str, source: &str| match Definition::parse(file, source) {
-        Ok(definition) => Some(definition),
-        Err(invalid) => {
-            faults.push(invalid);
-            None
+    let mut definitions = Vec::new();
+    for (_, parsed) in found(directory)? {
+        match parsed {
+            Ok(definition) => definitions.push(definition),
+            Err(invalid) => faults.push(invalid),
         }
-    };
-    let mut found = Vec::new();
-    for (path, source) in files(directory)? {
-        found.extend(parse(&path.display().to_string(), &source));
     }
-    for (file, source) in BUNDLED {
-        found.extend(parse(file, source).filter(|bundled| !found.iter().any(|own| own.name() == bundled.name())));
-    }
-    if faults.is_empty() { Ok(found) } else { Err(Error::Invalid(faults)) }
+    if faults.is_empty() { Ok(definitions) } else { Err(Error::Invalid(faults)) }
 }
 
 fn files(directory: &Path) -> Result<Vec<(PathBuf, String)>, Error> {

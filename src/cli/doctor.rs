@@ -1,5 +1,7 @@
 //! `mixvideo doctor`: can the service run here?
 
+mod workflows;
+
 use std::error::Error as _;
 use std::path::Path;
 use std::process::Stdio;
@@ -10,12 +12,12 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 
+use self::workflows::Workflow;
 use super::table::aligned;
 use super::{Error, database, print_json};
 use crate::activity::storage::{self, Storage};
 use crate::activity::worker::{self, Job, Limits, WorkerPool};
 use crate::config::{Config, Faults};
-use crate::domain::workflow::{BUNDLED, Definition};
 use crate::runtime::clock::{Clock, SystemClock};
 
 /// Less free space than this is a fault: renders and the journal need room.
@@ -52,12 +54,13 @@ impl Check {
 
 /// Looks at everything and says what it found; fails when something is wrong.
 pub(super) async fn run(args: Args, config: Result<Config, Faults>) -> Result<(), Error> {
-    let checks = match &config {
+    let (workflows, checks) = match &config {
         Ok(config) => look(config).await,
-        Err(faults) => vec![Check::of("configuration", Err(faults.0.join("; ")))],
+        Err(faults) => (Vec::new(), vec![Check::of("configuration", Err(faults.0.join("; ")))]),
     };
     if args.json {
-        print_json(&serde_json::json!({ "ok": checks.iter().all(|check| check.ok), "checks": checks }));
+        let ok = checks.iter().all(|check| check.ok);
+        print_json(&serde_json::json!({ "ok": ok, "checks": checks, "workflows": workflows }));
     } else {
         let line = |check: &Check| {
             vec![if check.ok { "ok" } else { "WRONG" }.to_owned(), check.what.to_owned(), check.says.clone()]
@@ -71,7 +74,7 @@ pub(super) async fn run(args: Args, config: Result<Config, Faults>) -> Result<()
     }
 }
 
-async fn look(config: &Config) -> Vec<Check> {
+async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     let mut checks = vec![Check::of("configuration", Ok("every key is known and every value can be used".to_owned()))];
     checks.extend(look_at_database(config).await);
     checks.push(Check::of("disk", free_space(config).await));
@@ -81,9 +84,10 @@ async fn look(config: &Config) -> Vec<Check> {
     let worker = worker.unwrap_or_else(|_| Err("the worker did not end in time".to_owned()));
     let works = worker.is_ok();
     checks.push(Check::of("worker", worker));
-    checks.extend(workflows(&config.workflows.directory, works));
+    let (workflows, found) = workflows::look(&config.workflows.directory, works);
+    checks.extend(found);
     checks.push(Check::of("clock", clock()));
-    checks
+    (workflows, checks)
 }
 
 async fn look_at_database(config: &Config) -> Vec<Check> {
@@ -226,29 +230,6 @@ async fn worker(config: &Config) -> Result<String, String> {
     let done = pool.run(&Job::Picture, directory.path(), &|_| (), &CancellationToken::new(), TRIAL_LIMIT).await;
     done.map(|_| "a child process decodes a picture within its limits".to_owned())
         .map_err(|failure| failure.to_string())
-}
-
-/// Every definition, and whether it can run here.
-fn workflows(directory: &Path, worker_works: bool) -> Vec<Check> {
-    let mut sources: Vec<(String, String)> =
-        BUNDLED.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect();
-    let files = std::fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path());
-    for path in files.filter(|path| path.extension().is_some_and(|ending| ending == "toml")) {
-        let name = path.display().to_string();
-        match std::fs::read_to_string(&path) {
-            Ok(text) => sources.push((name, text)),
-            Err(error) => return vec![Check::of("workflow", Err(format!("{name} cannot be read: {error}")))],
-        }
-    }
-    let check = |(file, text): &(String, String)| {
-        let definition = Definition::parse(file, text).map_err(|error| error.to_string())?;
-        let needs_worker = definition.steps().iter().any(|step| step.activity.lane() == "media");
-        if needs_worker && !worker_works {
-            return Err(format!("{} cannot run: it needs a worker", definition.name()));
-        }
-        Ok(format!("{} can run ({} steps, {file})", definition.name(), definition.steps().len()))
-    };
-    sources.iter().map(|source| Check::of("workflow", check(source))).collect()
 }
 
 fn clock() -> Result<String, String> {

@@ -1,6 +1,5 @@
 //! Why a command did not do what it was asked.
 
-use std::error::Error as _;
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
@@ -80,7 +79,7 @@ impl Error {
 }
 
 /// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &Error) -> String {
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

@@ -9,6 +9,8 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::turn::Turn;
+
 /// Milliseconds since the Unix epoch, UTC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -197,6 +199,8 @@ pub enum Order {
         lane: &'static str,
         /// What the activity is given, as JSON.
         input: String,
+        /// How it waits for room; `None` when it waits in its lane, first come first served.
+        turn: Option<Turn>,
     },
     /// Deliver a message to the actor itself at `due`.
     Timer {

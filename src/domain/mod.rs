@@ -7,9 +7,11 @@ pub mod ids;
 pub mod input;
 pub mod machine;
 pub mod task;
+pub mod turn;
 pub mod workflow;
 
 pub use machine::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Verdict};
+pub use turn::{Permit, Priority, Turn};
 
 #[cfg(test)]
 #[path = "purity_tests.rs"]

@@ -17,6 +17,7 @@ use crate::domain::Timestamp;
 use crate::runtime::engine;
 use crate::runtime::journal::committer::CommitterStats;
 use crate::runtime::journal::{DECIDE, LaneDepth};
+use crate::runtime::room;
 use crate::store::tables;
 
 /// Figures are gathered at most this often, however many ask, in milliseconds.
@@ -79,6 +80,16 @@ pub struct Commits {
     pub unavailable_for_ms: Option<u64>,
 }
 
+/// Activities that wait for a permit of their key.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Permits {
+    /// How many.
+    pub waiting: usize,
+    /// For how many keys.
+    pub keys: usize,
+}
+
 /// How the service is doing.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -110,6 +121,10 @@ pub struct Health {
     pub in_hand: usize,
     /// Activities running.
     pub running: usize,
+    /// What waits for permits of busy keys. `/metrics` names the keys: they may hold what customers said.
+    pub permits: Permits,
+    #[serde(skip)]
+    pub(super) busiest_keys: Vec<room::KeyStanding>,
     /// Actors that clients watch.
     pub watched: usize,
     /// Whether messages are taken.
@@ -240,7 +255,9 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         silent_partitions: engine.silent.clone(),
         actors_in_memory: sum(|standing| standing.actors),
         in_hand: sum(|standing| standing.in_hand),
-        running: sum(|standing| standing.running),
+        permits: Permits { waiting: engine.room.waiting, keys: engine.room.keys_waited_for },
+        busiest_keys: engine.room.keys.clone(),
+        running: engine.room.lanes.iter().map(|lane| lane.taken).sum(),
         watched: engine.watched,
         open: engine.open,
         draining: engine.draining,
@@ -306,7 +323,16 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
 
 fn fine(health: &Health) -> String {
     let waiting: u64 = health.lanes.values().map(|lane| lane.waiting).sum();
-    format!("All is well: {} activities running, {waiting} messages waiting, nothing set aside.", health.running)
+    let permits = match &health.permits {
+        Permits { waiting: 0, .. } => String::new(),
+        Permits { waiting, keys } => {
+            format!(" {waiting} activities wait for permits of {keys} busy keys, which `/metrics` names.")
+        }
+    };
+    format!(
+        "All is well: {} activities running, {waiting} messages waiting, nothing set aside.{permits}",
+        health.running
+    )
 }
 
 #[cfg(test)]
@@ -337,6 +363,17 @@ mod tests {
         assert_eq!(shown.status, "ok");
         assert_eq!(shown.summary, "All is well: 0 activities running, 3 messages waiting, nothing set aside.");
         assert_eq!(shown.oldest_message_age_ms, Some(1_000));
+    }
+
+    #[test]
+    fn what_waits_for_permits_is_said_without_its_keys() {
+        let key = room::KeyStanding { key: "ada".into(), limit: 4, taken: 4, waiting: 9 };
+        let standing = room::Standing { waiting: 9, keys_waited_for: 1, keys: vec![key], ..room::Standing::default() };
+        let busy = engine::Health { room: standing, ..open() };
+        let shown = health(read(vec![], 0), busy, CommitterStats::default());
+        assert_eq!(shown.permits, Permits { waiting: 9, keys: 1 });
+        assert!(shown.summary.ends_with("9 activities wait for permits of 1 busy keys, which `/metrics` names."));
+        assert!(!serde_json::to_string(&shown).unwrap().contains("ada"), "this page is open to everybody");
     }
 
     #[test]

@@ -72,6 +72,15 @@ fn text(health: &Health) -> String {
     page.single("restarts_total", "counter", "Supervisors that were started again.", health.restarts);
     page.single("partitions_silent", "gauge", "Partitions that do not answer.", health.silent_partitions.len());
     page.single("activities_running", "gauge", "Activities running.", health.running);
+    page.single("permits_waiting", "gauge", "Activities that wait for a permit of their key.", health.permits.waiting);
+    page.family("key_waiting", "gauge", "Activities that wait, by key: those for which most do.");
+    for key in &health.busiest_keys {
+        page.sample("key_waiting", &[("key", &key.key)], key.waiting);
+    }
+    page.family("key_permits_taken", "gauge", "Permits in use, by key: those for which most wait.");
+    for key in &health.busiest_keys {
+        page.sample("key_permits_taken", &[("key", &key.key), ("limit", &key.limit.to_string())], key.taken);
+    }
     page.single("actors_in_memory", "gauge", "Actors in memory.", health.actors_in_memory);
     page.single("watched", "gauge", "Actors that clients watch.", health.watched);
     let commits = &health.commits;

@@ -83,6 +83,10 @@ pub struct Outstanding {
     due: String,
     /// How often the process died while this was the only suspect.
     deaths: u32,
+    /// How an activity waits for room: its permit, for whom, its priority.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    turn: Option<Value>,
     /// The message, or the activity's input.
     #[schema(value_type = Object)]
     body: Value,
@@ -279,6 +283,7 @@ fn effect(envelope: Envelope) -> Outstanding {
         lane: envelope.lane.to_string(),
         due: rfc3339(envelope.due),
         deaths: envelope.deaths,
+        turn: envelope.turn.as_deref().map(json),
         body: json(&envelope.body),
     }
 }

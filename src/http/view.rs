@@ -144,7 +144,11 @@ fn live(state: &State, task: &task::State) -> BTreeMap<String, f64> {
     let told: BTreeMap<EffectNo, f32> = state.engine.progress(&address(task));
     let steps = task.steps.iter().filter_map(|(name, step)| match step {
         StepState::Started { effect, .. } => told.get(effect).map(|fraction| (name.clone(), f64::from(*fraction))),
-        StepState::Resting { .. } | StepState::Done { .. } | StepState::Failed | StepState::Stopped => None,
+        StepState::Resting { .. }
+        | StepState::Skipped
+        | StepState::Done { .. }
+        | StepState::Failed
+        | StepState::Stopped => None,
     });
     steps.collect()
 }
@@ -153,17 +157,21 @@ fn address(task: &task::State) -> Address {
     task::address(&task.id)
 }
 
-/// Links to what a step stored: `{ "kind", "file" }`.
+/// Links to what a step stored, `{ "kind", "file" }`, or to what each of several stored.
 fn links(state: &State, result: &serde_json::Value) -> Option<TaskResult> {
-    let file = result.get("file")?.as_str()?;
-    let expires = link_end(state.now(), state.link_ms);
-    let path = signed_url::sign(&state.link_secret, file, expires);
-    let link = Some(format!("{}{path}", state.public_url.trim_end_matches('/')));
-    match result.get("kind")?.as_str()? {
-        "video" => Some(TaskResult { video_url: link, image_url: None }),
-        "image" => Some(TaskResult { video_url: None, image_url: link }),
-        _ => None,
+    let results = result.as_array().map_or(std::slice::from_ref(result), Vec::as_slice);
+    let mut shown = TaskResult { video_url: None, image_url: None };
+    for result in results {
+        let Some(file) = result["file"].as_str() else { continue };
+        let path = signed_url::sign(&state.link_secret, file, link_end(state.now(), state.link_ms));
+        let link = format!("{}{path}", state.public_url.trim_end_matches('/'));
+        match result["kind"].as_str() {
+            Some("video") => shown.video_url = Some(link),
+            Some("image") => shown.image_url = Some(link),
+            _ => {}
+        }
     }
+    (shown.video_url.is_some() || shown.image_url.is_some()).then_some(shown)
 }
 
 /// When a link made now ends: not before `link_ms` have passed.

@@ -12,6 +12,7 @@ use super::error::{Error, Fault};
 use super::front::{Door, Refused};
 use super::idempotency::Key;
 use super::pictures;
+use crate::activity::here;
 use crate::domain::ids::TaskId;
 use crate::domain::task::{self, Create, Request, TaskType};
 use crate::domain::workflow::Definition;
@@ -159,5 +160,11 @@ fn runnable(state: &State, template: &Template, asked: Option<TaskType>) -> Resu
             template.code, template.workflow
         ))
     })?;
-    Ok((makes, definition.clone()))
+    match here::lacks(definition).first() {
+        None => Ok((makes, definition.clone())),
+        Some(lacking) => Err(Error::BadRequest(format!(
+            "the template `{}` cannot run here: its workflow `{}` needs {lacking}, which is not there",
+            template.code, template.workflow
+        ))),
+    }
 }

@@ -6,6 +6,8 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::journal::MessageId;
+use super::mailbox::POSTED_MAX;
+use super::room;
 use crate::domain::{Address, Failure};
 
 /// An activity to be carried out.
@@ -44,6 +46,14 @@ pub struct LaneOptions {
     pub name: Arc<str>,
     /// Activities of this lane that run on this node at once.
     pub concurrency: usize,
-    /// Activities of this lane that a partition takes in hand at once: those that run and those that wait next.
+    /// Activities of this lane that a partition takes in hand at once: those that run and those that wait next. Those
+    /// with a turn are not counted: a partition takes all of them in hand that its mailbox holds.
     pub ahead: usize,
+}
+
+impl LaneOptions {
+    /// How many activities a partition takes in hand from which lanes of its mailbox.
+    pub(super) fn ahead_by_lane(&self) -> [(Arc<str>, usize); 2] {
+        [(self.name.clone(), self.ahead), (room::lane_of_turns(&self.name), POSTED_MAX)]
+    }
 }

@@ -6,8 +6,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Semaphore;
-
 use super::activity::{Activities, LaneOptions};
 use super::actor;
 use super::clock::Clock;
@@ -19,6 +17,7 @@ use super::kind::{Kind, Undecided};
 use super::mailbox::Mailbox;
 use super::mailman;
 use super::partition::Limits;
+use super::room::{self, Room};
 use super::root::{self, Root};
 use super::supervisor::{HandOver, Shared, Standing};
 use super::watch::{Hub, TooManyWatchers, Watcher};
@@ -138,6 +137,8 @@ pub struct Health {
     pub silent: Vec<u32>,
     /// Messages in the mailboxes, by lane.
     pub mailboxes: BTreeMap<Arc<str>, usize>,
+    /// Which activities run, and what most of the others wait for.
+    pub room: room::Standing,
     /// Supervisors that were started again after they died.
     pub restarts: u64,
     /// Actors that are watched.
@@ -168,7 +169,7 @@ impl Engine {
     /// [`Error`] when the in-flight file or the outbox cannot be read.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let mut limits = parts.limits;
-        limits.lanes = parts.lanes.iter().map(|lane| (lane.name.clone(), lane.ahead)).collect();
+        limits.lanes = parts.lanes.iter().flat_map(LaneOptions::ahead_by_lane).collect();
         let (inflight, left) = match parts.inflight {
             None => (None, Vec::new()),
             Some(path) => {
@@ -181,10 +182,6 @@ impl Engine {
             }
         };
         let suspects = if left.is_empty() { Vec::new() } else { parts.journal.outbox(&left).await? };
-        let lanes = parts.lanes.into_iter().map(|lane| {
-            let room = Arc::new(Semaphore::new(lane.concurrency));
-            (lane, room)
-        });
         let shared = Arc::new(Shared {
             kinds: parts.kinds.into_iter().map(|kind| (kind.table().kind, kind)).collect(),
             journal: parts.journal,
@@ -192,7 +189,7 @@ impl Engine {
             mailbox: parts.mailbox,
             hub: Hub::default(),
             activities: parts.activities,
-            lanes: lanes.collect(),
+            room: Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency))),
             deps: actor::Deps { clock: parts.clock, inflight },
             partitions: parts.partitions,
             supervisors: RwLock::default(),
@@ -246,6 +243,7 @@ impl Engine {
             due: now,
             body: birth.body.as_str().into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         };
         let folded = fold(&**kind, &birth.actor, &Snapshot { version: 0, state: None }, &[message], now);
@@ -326,6 +324,7 @@ impl Engine {
         let mut health = Health {
             restarts: self.0.restarts.load(Ordering::Relaxed),
             watched: shared.hub.watched(),
+            room: shared.room.standing(),
             open: self.0.open.load(Ordering::Relaxed),
             draining: self.0.draining.load(Ordering::Relaxed),
             ..Health::default()

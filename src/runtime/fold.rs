@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::journal::{DECIDE, Entry, Envelope, MessageId, Unit};
 use super::kind::{Kind, State, Step, Undecided, caught};
+use super::room;
 use crate::domain::{Address, EffectNo, Moment, Order, Timestamp};
 
 /// What an actor is in memory.
@@ -109,10 +110,15 @@ fn carry_out(
 ) {
     for (index, order) in orders.into_iter().enumerate() {
         let number = EffectNo { version: moment.version, index: u32::try_from(index).unwrap_or(u32::MAX) };
-        let (to, lane, due, body) = match order {
-            Order::Tell { to, message } => (to, DECIDE, moment.now, message),
-            Order::Start { lane, input } => (actor.clone(), lane, moment.now, input),
-            Order::Timer { due, message } => (actor.clone(), DECIDE, due, message),
+        let mut turn = None;
+        let (to, lane, due, body): (_, Arc<str>, _, _) = match order {
+            Order::Tell { to, message } => (to, DECIDE.into(), moment.now, message),
+            Order::Start { lane, input, turn: None } => (actor.clone(), lane.into(), moment.now, input),
+            Order::Start { lane, input, turn: Some(waits) } => {
+                turn = Some(serde_json::to_string(&waits).expect("a turn is plain data").into());
+                (actor.clone(), room::lane_of_turns(lane), moment.now, input)
+            }
+            Order::Timer { due, message } => (actor.clone(), DECIDE.into(), due, message),
             Order::Cancel { effect } => {
                 let id = MessageId::of_effect(actor, effect);
                 if let Some(place) = posts.iter().position(|post| post.id == id) {
@@ -126,10 +132,11 @@ fn carry_out(
         posts.push(Envelope {
             id: MessageId::of_effect(actor, number),
             to,
-            lane: lane.into(),
+            lane,
             due,
             body: body.into(),
             deaths: 0,
+            turn,
             recovered: false,
         });
     }
@@ -233,6 +240,7 @@ mod tests {
             due: Timestamp(0),
             body: format!("\"{body}\"").into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         }
     }

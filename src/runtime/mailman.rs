@@ -174,6 +174,7 @@ mod tests {
             due: Timestamp(0),
             body: "0".into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         };
         Errand::Post { envelopes: vec![envelope], swept: None }

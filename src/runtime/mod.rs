@@ -1,7 +1,7 @@
 //! The engine: durable actors over a journal in SQL and a mailbox, free of the product.
 //!
 //! Reading order: `journal` (what a commit is), `mailbox` (how messages travel), `kind` and `fold` (from messages to a
-//! commit), `partition` (who decides what happens next: no IO), `actor`, `supervisor` and `root` (the shell that
+//! commit), `partition` (who decides what happens next: no IO), `room` (which activities run now), `actor`, `supervisor` and `root` (the shell that
 //! carries it out), `engine` (the door for the product).
 
 pub mod activity;
@@ -16,6 +16,7 @@ pub mod mailbox;
 pub mod mailman;
 pub mod partition;
 pub mod retry;
+pub mod room;
 pub mod root;
 #[cfg(test)]
 mod simulator;

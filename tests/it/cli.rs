@@ -95,10 +95,24 @@ fn the_doctor_finds_a_fresh_directory_fit_and_changes_nothing_in_the_database() 
     for what in ["configuration", "database", "disk", "storage", "worker", "workflow", "clock"] {
         assert!(whats.contains(&what), "{what} is missing in {whats:?}");
     }
+    let workflows = report["workflows"].as_array().unwrap();
+    let named = |name: &str| workflows.iter().find(|workflow| workflow["name"] == name).unwrap();
+    assert_eq!((workflows.len(), &named("noop")["needs"]), (4, &serde_json::json!(["the lane local"])));
+    let set = named("photo-set-workflow");
+    assert_eq!(
+        (&set["runs"], &set["lacks"], &set["priority"]),
+        (&true.into(), &serde_json::json!([]), &"normal".into())
+    );
+    assert_eq!(set["needs"], serde_json::json!(["the lane local", "the lane media", "a worker"]));
+    assert_eq!((&set["steps"][2]["name"], &set["steps"][2]["when"]), (&"cover".into(), &"cover = true".into()));
     assert!(!home.path().join("data/mixvideo.db").exists());
     stdout(&mixvideo(home.path(), &["migrate"]));
     let text = stdout(&mixvideo(home.path(), &["doctor"]));
     assert!(text.contains("write-ahead log") && text.contains("up to date"), "{text}");
+    let digest = &set["digest"].as_str().unwrap()[..12];
+    let line =
+        text.lines().find(|line| line.contains(digest)).unwrap_or_else(|| panic!("{digest} is missing in {text}"));
+    assert!(line.contains("cover after picture when cover = true") && line.ends_with("it can run here"), "{line}");
 }
 
 #[test]
@@ -107,6 +121,8 @@ fn the_doctor_names_what_is_wrong_and_fails() {
     std::fs::write(home.path().join("broken.db"), "this is no database, whatever its name says").unwrap();
     std::fs::create_dir(home.path().join("workflows")).unwrap();
     std::fs::write(home.path().join("workflows/mine.toml"), "name = \"mine\"\n").unwrap();
+    let own = "name = \"noop\"\ndescription = \"Mine.\"\nproduces = \"nothing\"\n[[steps]]\nname = \"mine\"\nactivity = \"noop\"\n";
+    std::fs::write(home.path().join("workflows/noop.toml"), own).unwrap();
     std::fs::write(home.path().join("config.toml"), "[database]\nurl = \"sqlite://broken.db\"\n").unwrap();
     let output = mixvideo(home.path(), &["doctor", "--json"]);
     assert_eq!(code(&output), 1);
@@ -120,6 +136,9 @@ fn the_doctor_names_what_is_wrong_and_fails() {
         .map(|check| check["what"].as_str().unwrap())
         .collect();
     assert!(wrong.iter().any(|what| what.starts_with("database")) && wrong.contains(&"workflow"), "{report:#}");
+    let noops = report["workflows"].as_array().unwrap().iter().filter(|workflow| workflow["name"] == "noop");
+    let steps: Vec<&Value> = noops.map(|workflow| &workflow["steps"][0]["name"]).collect();
+    assert_eq!(steps, ["mine"], "the one that replaces the bundled one, and the rest in spite of the broken file");
 }
 
 #[test]

@@ -44,7 +44,9 @@ pub(super) fn create(library: &Library, create: Create, moment: Moment) -> Decid
         completed_at: None,
     };
     let mut turn = Turn { definition: definition_of(library, &state)?, moment, state, effects: Vec::new() };
+    turn.skip();
     turn.start_ready();
+    turn.end_if_over();
     Ok(turn.decided())
 }
 
@@ -61,6 +63,7 @@ pub(super) fn reported(library: &Library, state: &State, report: Report, moment:
         StepState::Started { effect, attempt } if *effect == report.effect => Some((name, *attempt)),
         StepState::Started { .. }
         | StepState::Resting { .. }
+        | StepState::Skipped
         | StepState::Done { .. }
         | StepState::Failed
         | StepState::Stopped => None,
@@ -90,6 +93,7 @@ pub(super) fn retry_due(library: &Library, state: &State, name: &str, due: u32, 
         Some(
             StepState::Resting { .. }
             | StepState::Started { .. }
+            | StepState::Skipped
             | StepState::Done { .. }
             | StepState::Failed
             | StepState::Stopped,
@@ -125,16 +129,29 @@ impl Turn<'_> {
         Decision::applied(self.state, self.effects)
     }
 
+    /// What the request does not need is known from the start.
+    fn skip(&mut self) {
+        let skipped = self.definition.skipped(&self.state.request.parameters);
+        let skipped = skipped.map(|step| (step.name.clone(), StepState::Skipped));
+        self.state.steps = skipped.collect();
+    }
+
     fn step_done(&mut self, step: &Step, result: Value) {
         self.state.steps.insert(step.name.clone(), StepState::Done { result });
         self.start_ready();
-        let done = |step: &Step| matches!(self.state.steps.get(&step.name), Some(StepState::Done { .. }));
-        if self.definition.steps().iter().all(done) {
-            self.state.status = Status::Completed;
-            self.state.completed_at = Some(self.moment.now);
-            let result = self.definition.result_step().and_then(|step| result_of(&self.state, step));
-            self.state.result = result.filter(|result| !result.is_null()).cloned();
+        self.end_if_over();
+    }
+
+    fn end_if_over(&mut self) {
+        let is_over = |step: &Step| self.state.steps.get(&step.name).is_some_and(StepState::is_over);
+        if !self.definition.steps().iter().all(is_over) {
+            return;
         }
+        self.state.status = Status::Completed;
+        self.state.completed_at = Some(self.moment.now);
+        let results = self.definition.result_steps().iter().filter_map(|step| result_of(&self.state, step));
+        let mut results: Vec<Value> = results.filter(|result| !result.is_null()).cloned().collect();
+        self.state.result = if results.len() > 1 { Some(Value::Array(results)) } else { results.pop() };
     }
 
     fn rest(&mut self, step: &Step, failed: u32, failure: Failure) {
@@ -155,29 +172,30 @@ impl Turn<'_> {
         self.state.completed_at = Some(self.moment.now);
     }
 
-    /// Starts every step that has not begun and whose needs are done.
+    /// Starts every step that has not begun and whose needs are over.
     fn start_ready(&mut self) {
         let definition = self.definition;
-        let begun: BTreeSet<&str> = self.state.steps.keys().map(String::as_str).collect();
-        let is_done = |(name, step): (_, &StepState)| matches!(step, StepState::Done { .. }).then_some(name);
-        let done: BTreeSet<&str> =
-            self.state.steps.iter().map(|(name, step)| (name.as_str(), step)).filter_map(is_done).collect();
-        for step in definition.ready(&done, &begun) {
+        let steps = || self.state.steps.iter();
+        let begun: BTreeSet<&str> = steps().map(|(name, _)| name.as_str()).collect();
+        let over: BTreeSet<&str> = steps().filter(|(_, step)| step.is_over()).map(|(name, _)| name.as_str()).collect();
+        for step in definition.ready(&over, &begun) {
             self.start(step, 1);
         }
     }
 
     fn start(&mut self, step: &Step, attempt: u32) {
         let state = &self.state;
+        let request = &state.request;
         let call = StepCall {
             task: state.id.to_string(),
             step: step.name.clone(),
             attempt,
             activity: step.activity,
             timeout_ms: step.timeout_ms,
-            with: self.definition.fill(step, &state.request.parameters, |name| result_of(state, name)),
+            with: self.definition.fill(step, &request.parameters, |name| result_of(state, name)),
         };
-        let effect = order(&mut self.effects, self.moment, Effect::StartStep(call));
+        let turn = self.definition.turn(step, &request.parameters, |name| result_of(state, name), request.user());
+        let effect = order(&mut self.effects, self.moment, Effect::StartStep { call, turn });
         self.state.steps.insert(step.name.clone(), StepState::Started { effect, attempt });
     }
 }
@@ -188,7 +206,7 @@ fn stop_all(state: &mut State, moment: Moment, effects: &mut Vec<Effect>) {
         let stop = match step {
             StepState::Started { effect, .. } => Effect::Stop(*effect),
             StepState::Resting { timer, .. } => Effect::Disarm(*timer),
-            StepState::Done { .. } | StepState::Failed | StepState::Stopped => continue,
+            StepState::Skipped | StepState::Done { .. } | StepState::Failed | StepState::Stopped => continue,
         };
         order(effects, moment, stop);
         *step = StepState::Stopped;
@@ -198,7 +216,11 @@ fn stop_all(state: &mut State, moment: Moment, effects: &mut Vec<Effect>) {
 fn result_of<'a>(state: &'a State, step: &str) -> Option<&'a Value> {
     match state.steps.get(step)? {
         StepState::Done { result } => Some(result),
-        StepState::Started { .. } | StepState::Resting { .. } | StepState::Failed | StepState::Stopped => None,
+        StepState::Started { .. }
+        | StepState::Resting { .. }
+        | StepState::Skipped
+        | StepState::Failed
+        | StepState::Stopped => None,
     }
 }
 

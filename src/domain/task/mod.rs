@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 
 use super::ids::{ExecutionId, InputId, TaskId};
 use super::workflow::{Library, Pinned, StepCall};
-use super::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, input};
+use super::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Turn, input};
 
 pub use view::{documented_status, progress};
 
@@ -71,7 +71,7 @@ pub enum Status {
     Pending,
     /// At least one step has reported.
     Running,
-    /// Every step is done.
+    /// Every step is done or skipped.
     Completed,
     /// A step failed for good.
     Failed,
@@ -111,6 +111,8 @@ pub enum StepState {
         /// Why the last attempt failed.
         failure: Failure,
     },
+    /// Its condition did not hold when the task was born: it never runs.
+    Skipped,
     /// It is done.
     Done {
         /// What it gave; absent when that is nothing.
@@ -121,6 +123,17 @@ pub enum StepState {
     Failed,
     /// It was under way when the task failed or was cancelled.
     Stopped,
+}
+
+impl StepState {
+    /// Whether steps that need it may go on.
+    #[must_use]
+    pub const fn is_over(&self) -> bool {
+        match self {
+            Self::Skipped | Self::Done { .. } => true,
+            Self::Started { .. } | Self::Resting { .. } | Self::Failed | Self::Stopped => false,
+        }
+    }
 }
 
 /// Why a task did not complete, as its customer sees it.
@@ -149,7 +162,7 @@ pub struct State {
     /// The steps that have begun, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub steps: BTreeMap<String, StepState>,
-    /// What the workflow's result step gave, once completed.
+    /// What the workflow's result step gave, once completed; a list when several did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub result: Option<Value>,
     /// Why it did not complete.
@@ -160,6 +173,14 @@ pub struct State {
     /// When it ended, however it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+}
+
+impl Request {
+    /// For whom the task runs: whoever waits with it for the same thing takes turns with others by this name.
+    #[must_use]
+    pub fn user(&self) -> &str {
+        self.user_id.as_deref().unwrap_or(&self.owner)
+    }
 }
 
 impl State {
@@ -211,7 +232,12 @@ pub enum Message {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Effect {
     /// Run an attempt of a step.
-    StartStep(StepCall),
+    StartStep {
+        /// What is to be done.
+        call: StepCall,
+        /// How it waits for room, when there is more to say than its lane.
+        turn: Option<Turn>,
+    },
     /// Wake the task for the next attempt of a step.
     ArmRetry {
         /// Not before this time.
@@ -237,7 +263,7 @@ pub enum Effect {
 impl From<Effect> for Order {
     fn from(effect: Effect) -> Self {
         match effect {
-            Effect::StartStep(call) => Self::Start { lane: call.activity.lane(), input: json(&call) },
+            Effect::StartStep { call, turn } => Self::Start { lane: call.activity.lane(), input: json(&call), turn },
             Effect::ArmRetry { due, step, attempt } => {
                 Self::Timer { due, message: json(&Message::RetryDue { step, attempt }) }
             }
@@ -288,7 +314,7 @@ impl TaskMachine {
 
 impl Machine for TaskMachine {
     const KIND: &'static str = "task";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
     type State = State;
     type Message = Message;
     type Effect = Effect;

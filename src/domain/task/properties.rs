@@ -8,9 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::tests::{Run, cancel, creation, film};
+use super::tests::{Run, album, cancel, creation, film};
 use super::*;
 use crate::domain::machine::Verdict;
+use crate::domain::workflow::Definition;
+
+/// Kinds of task that are walked through.
+const KINDS: usize = 3;
 
 /// What happens next. Numbers choose among what is possible then.
 #[derive(Clone, Debug)]
@@ -59,6 +63,7 @@ impl Ordered {
 }
 
 struct Engine {
+    definition: Definition,
     run: Run,
     outstanding: BTreeMap<EffectNo, Ordered>,
     ever: Vec<(EffectNo, Ordered)>,
@@ -66,10 +71,24 @@ struct Engine {
 }
 
 impl Engine {
-    fn new() -> Self {
-        let mut engine =
-            Self { run: Run::unborn(), outstanding: BTreeMap::new(), ever: Vec::new(), delivered: Vec::new() };
-        engine.deliver(Message::Create(Box::new(creation(film().pinned()))), None);
+    /// A task of one of the kinds below: all its steps needed, or one or the other of two alternatives.
+    fn new(kind: usize) -> Self {
+        let (definition, style) = match kind {
+            0 => (film(), None),
+            1 => (album(), Some("poster")),
+            _ => (album(), Some("sepia")),
+        };
+        let mut create = creation(definition.pinned());
+        create.request.parameters.extend(style.map(|style| ("style".to_owned(), json!(style))));
+        let library = Library::new([definition.clone()]).unwrap();
+        let mut engine = Self {
+            definition,
+            run: Run { machine: TaskMachine::new(Arc::new(library)), ..Run::unborn() },
+            outstanding: BTreeMap::new(),
+            ever: Vec::new(),
+            delivered: Vec::new(),
+        };
+        engine.deliver(Message::Create(Box::new(create)), None);
         engine
     }
 
@@ -98,7 +117,7 @@ impl Engine {
 
     fn carry_out(&mut self, number: EffectNo, effect: &Effect) {
         let ordered = match effect {
-            Effect::StartStep(call) => Ordered::Step { step: call.step.clone(), attempt: call.attempt },
+            Effect::StartStep { call, .. } => Ordered::Step { step: call.step.clone(), attempt: call.attempt },
             Effect::ArmRetry { step, attempt, .. } => Ordered::Timer { step: step.clone(), attempt: *attempt },
             Effect::Stop(number) => {
                 let stopped = self.outstanding.remove(number);
@@ -114,11 +133,11 @@ impl Engine {
         };
         assert!(self.ever.iter().all(|(_, other)| *other != ordered), "ordered twice: {ordered:?}");
         if let Ordered::Step { step, attempt } = &ordered {
-            let definition = film();
-            let step = definition.step(step).unwrap();
+            let step = self.definition.step(step).unwrap();
             assert!((1..=step.retry.attempts).contains(attempt), "too many attempts: {ordered:?}");
             for need in &step.needs {
-                assert!(matches!(self.run.state().steps[need], StepState::Done { .. }), "{need} was not done");
+                let need = &self.run.state().steps[need];
+                assert!(matches!(need, StepState::Done { .. } | StepState::Skipped), "it did not wait: {need:?}");
             }
         }
         self.outstanding.insert(number, ordered.clone());
@@ -134,7 +153,7 @@ impl Engine {
             StepState::Resting { timer, attempt, .. } => {
                 Some((*timer, Ordered::Timer { step: name.clone(), attempt: *attempt }))
             }
-            StepState::Done { .. } | StepState::Failed | StepState::Stopped => None,
+            StepState::Skipped | StepState::Done { .. } | StepState::Failed | StepState::Stopped => None,
         });
         assert_eq!(waits.collect::<BTreeMap<_, _>>(), self.outstanding);
         let final_ = self.run.state().status.is_final();
@@ -178,8 +197,8 @@ impl Engine {
     }
 }
 
-fn after(events: &[Event]) -> Engine {
-    let mut engine = Engine::new();
+fn after(kind: usize, events: &[Event]) -> Engine {
+    let mut engine = Engine::new(kind);
     events.iter().for_each(|event| engine.happens(event));
     engine
 }
@@ -188,13 +207,18 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_comes_a_task_stays_consistent(events in events()) {
-        after(&events);
+    fn whatever_comes_a_task_stays_consistent(kind in 0..KINDS, events in events()) {
+        let skipped = |engine: &Engine| {
+            let steps = engine.run.state().steps.iter();
+            steps.filter(|(_, step)| **step == StepState::Skipped).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let from_birth = skipped(&Engine::new(kind));
+        prop_assert_eq!(skipped(&after(kind, &events)), from_birth, "what is skipped is so from birth to end");
     }
 
     #[test]
-    fn a_task_whose_orders_all_end_ends(events in events(), hows in proptest::collection::vec(0..10_u8, 20)) {
-        let mut engine = after(&events);
+    fn a_task_whose_orders_all_end_ends(kind in 0..KINDS, events in events(), hows in proptest::collection::vec(0..10_u8, 20)) {
+        let mut engine = after(kind, &events);
         for how in hows {
             engine.happens(&Event::Ends { which: 0, how });
         }
@@ -206,8 +230,8 @@ proptest! {
     }
 
     #[test]
-    fn the_same_messages_give_the_same_state(events in events()) {
-        let engine = after(&events);
+    fn the_same_messages_give_the_same_state(kind in 0..KINDS, events in events()) {
+        let engine = after(kind, &events);
         let mut state: Option<State> = None;
         for (message, moment) in &engine.delivered {
             // Through JSON, as the journal keeps them.
@@ -221,9 +245,9 @@ proptest! {
     }
 
     #[test]
-    fn progress_stays_in_its_bounds(events in events(), told in any::<f64>()) {
-        let engine = after(&events);
-        let definition = film();
+    fn progress_stays_in_its_bounds(kind in 0..KINDS, events in events(), told in any::<f64>()) {
+        let engine = after(kind, &events);
+        let definition = engine.definition.clone();
         let live: BTreeMap<String, f64> = definition.steps().iter().map(|step| (step.name.clone(), told)).collect();
         let state = engine.run.state();
         let percent = progress(state, &definition, &live);
@@ -239,7 +263,7 @@ fn the_walk_reaches_every_end() {
     let mut ends = BTreeSet::new();
     for _ in 0..200 {
         let events = events().new_tree(&mut runner).unwrap().current();
-        let status: &str = after(&events).run.state().status.into();
+        let status: &str = after(0, &events).run.state().status.into();
         ends.insert(status);
     }
     assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["cancelled", "completed", "failed", "pending", "running"]);

@@ -22,6 +22,15 @@ fn states() -> Vec<(&'static str, Run)> {
         ("completed", working().done("left").done("right").done("store")),
         ("failed", working().fails("left")),
         ("cancelled", working().cancelled()),
+        ("one skipped", Run::of_album(None)),
+        ("one skipped, its alternative at work", Run::of_album(None).done("take")),
+        ("one skipped, its alternative done", Run::of_album(Some("sepia")).done("take").done("sepia")),
+        ("one skipped, last step", Run::of_album(None).done("take").done("poster").done("frame")),
+        (
+            "completed with one skipped",
+            Run::of_album(None).done("take").done("poster").done("frame").done("keep_poster"),
+        ),
+        ("failed with one skipped", Run::of_album(None).fails("take")),
     ]
 }
 
@@ -41,7 +50,12 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         .unwrap_or_else(|| ("take".to_owned(), 2));
     let report = |outcome| Message::StepReported(Report { effect: under_way.unwrap_or(born), outcome });
     let failed = |retryable| Failure { retryable, ..Failure::fatal("oops", "It went wrong.") };
-    let same = creation(film().pinned());
+    // What the task was born with, where it was.
+    let mut same = creation(film().pinned());
+    if let Some(state) = &run.state {
+        same.request = state.request.clone();
+        same.workflow = state.workflow.clone();
+    }
     let mut other = same.clone();
     other.request.template_code = "template_002".into();
     let stranger = EffectNo { version: 99, index: 0 };
@@ -82,6 +96,7 @@ fn steps(state: &State) -> String {
                 format!("{} rests for attempt {attempt} until {}", failure.code, number(*timer))
             }
             StepState::Done { result } => format!("done {}", result["file"].as_str().unwrap_or("-")),
+            StepState::Skipped => "skipped".to_owned(),
             StepState::Failed => "failed".to_owned(),
             StepState::Stopped => "stopped".to_owned(),
         };
@@ -92,7 +107,11 @@ fn steps(state: &State) -> String {
 
 fn effect(effect: &Effect, moment: Moment) -> String {
     match effect {
-        Effect::StartStep(call) => format!("start {} attempt {}", call.step, call.attempt),
+        Effect::StartStep { call, turn } => {
+            let permit = turn.iter().filter_map(|turn| turn.permit.as_ref());
+            let permit: String = permit.map(|permit| format!(" with a permit of {}", permit.key)).collect();
+            format!("start {} attempt {}{permit}", call.step, call.attempt)
+        }
         Effect::ArmRetry { due, step, attempt } => {
             format!("arm {step} attempt {attempt} in {}ms", due.since_ms(moment.now))
         }
@@ -149,7 +168,7 @@ fn the_table_has_every_status_every_step_state_and_every_message() {
     }
     let steps = states.iter().filter_map(|(_, run)| run.state.as_ref()).flat_map(|state| state.steps.values());
     let shown: std::collections::BTreeSet<&'static str> = steps.map(Into::into).collect();
-    assert_eq!(shown.into_iter().collect::<Vec<_>>(), ["done", "failed", "resting", "started", "stopped"]);
+    assert_eq!(shown.into_iter().collect::<Vec<_>>(), ["done", "failed", "resting", "skipped", "started", "stopped"]);
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
     assert_eq!(said, [0, 1, 2, 3]);

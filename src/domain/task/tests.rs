@@ -5,6 +5,7 @@ use serde_json::json;
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::workflow::{BUNDLED, Definition, Retry};
+use crate::domain::{Permit, Priority};
 
 /// Two steps side by side between a first and a last one.
 const FILM: &str = r#"
@@ -53,6 +54,64 @@ with = { file = "{steps.left.file}", kind = "video" }
 kind = "text"
 "#;
 
+/// Two alternatives between a first and a last step; one of them is skipped.
+const ALBUM: &str = r#"
+name = "album"
+description = "For tests."
+produces = "image"
+priority = "high"
+
+[parameters.style]
+kind = "text"
+one_of = ["poster", "sepia"]
+default = "poster"
+
+[[steps]]
+name = "take"
+activity = "noop"
+weight = 10
+
+[[steps]]
+name = "poster"
+activity = "noop"
+needs = ["take"]
+when = { parameter = "style", is = "poster" }
+concurrency = { key = "{steps.take.file} of {user}", limit = 2 }
+weight = 30
+
+[[steps]]
+name = "sepia"
+activity = "noop"
+needs = ["take"]
+when = { parameter = "style", is = "sepia" }
+weight = 70
+
+[[steps]]
+name = "frame"
+activity = "noop"
+needs = ["poster", "sepia"]
+weight = 10
+with = { picture = "{steps.poster.file}{steps.sepia.file}", poster = "{steps.poster.file}" }
+
+[[steps]]
+name = "keep_poster"
+activity = "store"
+needs = ["frame", "poster"]
+when = { parameter = "style", is = "poster" }
+with = { file = "{steps.poster.file}", kind = "image" }
+
+[[steps]]
+name = "keep_sepia"
+activity = "store"
+needs = ["frame", "sepia"]
+when = { parameter = "style", is = "sepia" }
+with = { file = "{steps.sepia.file}", kind = "image" }
+"#;
+
+pub(super) fn album() -> Definition {
+    Definition::parse("album.toml", ALBUM).unwrap()
+}
+
 pub(super) fn film() -> Definition {
     Definition::parse("film.toml", FILM).unwrap()
 }
@@ -92,6 +151,15 @@ impl Run {
     pub fn born() -> Self {
         let mut run = Self::unborn();
         run.say(Message::Create(Box::new(creation(film().pinned()))));
+        run
+    }
+
+    /// A task that follows the album, in this style or the default one.
+    pub fn of_album(style: Option<&str>) -> Self {
+        let mut run = Self { machine: machine_of(album()), ..Self::unborn() };
+        let mut create = creation(album().pinned());
+        create.request.parameters.extend(style.map(|style| ("style".to_owned(), json!(style))));
+        run.say(Message::Create(Box::new(create)));
         run
     }
 
@@ -160,7 +228,7 @@ fn started(effects: &[Effect]) -> Vec<&StepCall> {
     effects
         .iter()
         .filter_map(|effect| match effect {
-            Effect::StartStep(call) => Some(call),
+            Effect::StartStep { call, .. } => Some(call),
             _ => None,
         })
         .collect()
@@ -196,6 +264,71 @@ fn a_task_completes_with_the_result_of_its_result_step() {
     assert_eq!(run.state().result, Some(json!({ "file": "store.bin" })));
     assert!(run.state().completed_at.is_some());
     assert!(TaskMachine::is_final(run.state()));
+}
+
+#[test]
+fn a_step_whose_condition_does_not_hold_is_skipped_and_those_that_need_it_go_on() {
+    for (style, runs, skipped) in
+        [(None, "poster", "sepia"), (Some("poster"), "poster", "sepia"), (Some("sepia"), "sepia", "poster")]
+    {
+        let mut run = Run::of_album(style);
+        assert_eq!(run.state().steps[skipped], StepState::Skipped);
+        let decision = run.report("take", Ok(json!({ "file": "take.bin" })));
+        assert_eq!(started(&decision.effects).iter().map(|call| call.step.as_str()).collect::<Vec<_>>(), [runs]);
+        let decision = run.report(runs, Ok(json!({ "file": format!("{runs}.bin") })));
+        let calls = started(&decision.effects);
+        assert_eq!(calls[0].step, "frame");
+        assert_eq!(calls[0].with["picture"], format!("{runs}.bin"), "what is skipped has no result");
+        assert_eq!(calls[0].with.contains_key("poster"), runs == "poster", "a setting without a value is left out");
+        let keep = format!("keep_{runs}");
+        let run = run.done("frame").done(&keep);
+        assert_eq!(run.state().status, Status::Completed);
+        assert_eq!(run.state().result, Some(json!({ "file": format!("{keep}.bin") })));
+    }
+}
+
+#[test]
+fn a_task_that_needs_none_of_its_steps_is_completed_at_its_birth() {
+    let source = "name = \"w\"\ndescription = \"d\"\nproduces = \"nothing\"\n[parameters.loud]\nkind = \"flag\"\n\
+                  [[steps]]\nname = \"shout\"\nactivity = \"noop\"\nwhen = { parameter = \"loud\", is = true }\n";
+    let shout = Definition::parse("w.toml", source).unwrap();
+    let mut run = Run { machine: machine_of(shout.clone()), ..Run::unborn() };
+    let decision = run.say(Message::Create(Box::new(creation(shout.pinned()))));
+    assert_eq!((decision.effects.len(), run.state().status), (0, Status::Completed));
+    assert_eq!(run.state().completed_at, Some(run.state().created_at));
+}
+
+#[test]
+fn what_several_steps_publish_is_the_result_together() {
+    let both = FILM.replace("needs = [\"left\", \"right\"]", "needs = [\"left\"]")
+        + "[[steps]]\nname = \"cover\"\nactivity = \"store\"\nneeds = [\"right\"]\n\
+           with = { file = \"{steps.right.file}\", kind = \"image\" }\n";
+    let both = Definition::parse("film.toml", &both).unwrap();
+    let mut run = Run { machine: machine_of(both.clone()), ..Run::unborn() };
+    run.say(Message::Create(Box::new(creation(both.pinned()))));
+    let run = run.done("take").done("right").done("cover").done("left").done("store");
+    assert_eq!(run.state().result, Some(json!([{ "file": "store.bin" }, { "file": "cover.bin" }])));
+}
+
+#[test]
+fn a_step_waits_for_a_permit_of_its_key_and_all_of_them_by_priority() {
+    let turn = |decision: &Decision<State, Effect>| match &decision.effects[..] {
+        [Effect::StartStep { turn, .. }] => turn.clone(),
+        other => panic!("{other:?}"),
+    };
+    let mut run = Run::unborn();
+    assert_eq!(turn(&run.say(Message::Create(Box::new(creation(film().pinned()))))), None, "there is nothing to say");
+    let mut run = Run { machine: machine_of(album()), ..Run::unborn() };
+    let mut create = creation(album().pinned());
+    create.request.user_id = Some("ada".to_owned());
+    let first = turn(&run.say(Message::Create(Box::new(create)))).unwrap();
+    assert_eq!(first, Turn { permit: None, group: "ada".into(), priority: Priority::High });
+    let poster = turn(&run.report("take", Ok(json!({ "file": 7 })))).unwrap();
+    assert_eq!(poster.permit, Some(Permit { key: "7 of ada".into(), limit: 2 }));
+    let owned = turn(&Run::of_album(None).report("take", Ok(json!({ "file": "x".repeat(300) })))).unwrap();
+    let key = owned.permit.unwrap().key;
+    assert!(key.starts_with("sha256:") && key.len() == 71, "a long key is replaced by its digest: {key}");
+    assert_eq!(&*owned.group, "key_1", "who is nobody's user stands for the owner");
 }
 
 #[test]
@@ -355,6 +488,17 @@ fn progress_follows_the_weights_and_reaches_100_only_when_completed() {
 }
 
 #[test]
+fn progress_counts_only_the_steps_that_are_needed() {
+    let none = BTreeMap::new();
+    let of = |run: &Run| progress(run.state(), &album(), &none);
+    let poster = Run::of_album(None).done("take");
+    assert_eq!(of(&poster), 19, "10 of 10 + 30 + 10 + 1");
+    let sepia = Run::of_album(Some("sepia")).done("take");
+    assert_eq!(of(&sepia), 10, "10 of 10 + 70 + 10 + 1");
+    assert_eq!(of(&sepia.done("sepia").done("frame").done("keep_sepia")), 100);
+}
+
+#[test]
 fn a_cancelled_task_shows_as_failed() {
     assert_eq!(documented_status(Run::born().state()), "pending");
     assert_eq!(documented_status(Run::born().done("take").state()), "running");
@@ -401,6 +545,8 @@ fn the_stored_state_is_as_written_down() {
             r#""created_at":1000000,"completed_at":1003000}"#
         )
     );
+    let steps = serde_json::to_string(&Run::of_album(None).state().steps).unwrap();
+    assert!(steps.contains(r#""sepia":"skipped""#), "{steps}");
     let under_way = Run::born().done("take").trips("right");
     assert_eq!(
         serde_json::to_string(&under_way.state().steps).unwrap(),

@@ -19,7 +19,7 @@ pub const fn documented_status(state: &State) -> &'static str {
     }
 }
 
-/// How much of the task is done, from 0 to 100; 100 only when it is completed. A failed or cancelled task stays where
+/// How much of the steps that the task needs is done, from 0 to 100; 100 only when it is completed. A failed or cancelled task stays where
 /// it was.
 ///
 /// `definition` is the one the task is pinned to; `live` says how much of a running step is done, from 0 to 1, for the
@@ -31,14 +31,16 @@ pub fn progress(state: &State, definition: &Definition, live: &BTreeMap<String, 
     }
     let mut done = 0.0;
     let mut whole = 0.0;
-    for step in definition.steps() {
+    let is_needed = |name: &str| state.steps.get(name) != Some(&StepState::Skipped);
+    for step in definition.steps().iter().filter(|step| is_needed(&step.name)) {
         let weight = f64::from(step.weight);
         whole += weight;
         done += weight
             * match state.steps.get(&step.name) {
                 Some(StepState::Done { .. }) => 1.0,
                 Some(StepState::Started { .. }) => live.get(&step.name).copied().map_or(0.0, fraction),
-                Some(StepState::Resting { .. } | StepState::Failed | StepState::Stopped) | None => 0.0,
+                Some(StepState::Resting { .. } | StepState::Skipped | StepState::Failed | StepState::Stopped)
+                | None => 0.0,
             };
     }
     let percent = if whole > 0.0 { done / whole * 100.0 } else { 0.0 };

@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::parameter::{FieldFault, Parameter};
 use super::placeholder::{self, Values};
 use super::step::Activity;
+use super::when::When;
+use crate::domain::{Permit, Priority, Turn};
+
+/// A permit's key that is longer than this many bytes is replaced by its digest.
+const KEY_BYTES_MAX: usize = 200;
 
 /// Which definition a task began with: its name for people, and the digest that finds the very text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,6 +61,15 @@ impl Retry {
     }
 }
 
+/// How many attempts of steps may run at once that share a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Concurrency {
+    /// The key; it may hold placeholders, `{user}` among them. Those that have no value count as an empty text.
+    pub key: String,
+    /// How many.
+    pub limit: u32,
+}
+
 /// One step of a workflow.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Step {
@@ -64,6 +79,10 @@ pub struct Step {
     pub activity: Activity,
     /// The steps that must be done before it starts.
     pub needs: Vec<String>,
+    /// What must hold for it to run; it is skipped otherwise.
+    pub when: Option<When>,
+    /// How many of its like may run at once; `None` for as many as its lane has places.
+    pub concurrency: Option<Concurrency>,
     /// How long one attempt may take, in milliseconds.
     pub timeout_ms: u64,
     /// Its share of the progress bar, relative to the other steps.
@@ -80,9 +99,10 @@ pub struct Definition {
     pub(super) name: String,
     pub(super) description: String,
     pub(super) produces: Produces,
+    pub(super) priority: Priority,
     pub(super) parameters: BTreeMap<String, Parameter>,
     pub(super) steps: Vec<Step>,
-    pub(super) result: Option<String>,
+    pub(super) results: Vec<String>,
     pub(super) digest: String,
     pub(super) source: String,
 }
@@ -106,6 +126,12 @@ impl Definition {
         self.produces
     }
 
+    /// Whether its steps go before those of others, where they wait for room.
+    #[must_use]
+    pub const fn priority(&self) -> Priority {
+        self.priority
+    }
+
     /// The parameters it knows, by name.
     #[must_use]
     pub const fn parameters(&self) -> &BTreeMap<String, Parameter> {
@@ -124,10 +150,10 @@ impl Definition {
         self.steps.iter().find(|step| step.name == name)
     }
 
-    /// The step whose result is the task's, when there is one.
+    /// The steps whose results are the task's, as far as they are not skipped.
     #[must_use]
-    pub fn result_step(&self) -> Option<&str> {
-        self.result.as_deref()
+    pub fn result_steps(&self) -> &[String] {
+        &self.results
     }
 
     /// SHA-256 of the text it was read from, in hexadecimal digits.
@@ -166,6 +192,12 @@ impl Definition {
         self.parameters.iter().filter_map(|(name, parameter)| parameter.fault_of(name, given.get(name))).collect()
     }
 
+    /// The value of a parameter: the one given, or its default.
+    fn value_of<'a>(&'a self, parameter: &str, given: &'a Map<String, Value>) -> Option<&'a Value> {
+        let declared = || self.parameters.get(parameter).and_then(|parameter| parameter.default.as_ref());
+        given.get(parameter).filter(|value| !value.is_null()).or_else(declared)
+    }
+
     /// The settings of `step` with its placeholders filled in from the parameters given (or their defaults) and the
     /// results of earlier steps. A setting whose placeholder has no value is left out: the activity's default holds.
     pub(crate) fn fill<'a>(
@@ -174,19 +206,48 @@ impl Definition {
         given: &'a Map<String, Value>,
         result_of: impl Fn(&str) -> Option<&'a Value>,
     ) -> Map<String, Value> {
-        let parameter = |key: &str| {
-            let declared = || self.parameters.get(key).and_then(|parameter| parameter.default.as_ref());
-            given.get(key).filter(|value| !value.is_null()).or_else(declared)
-        };
+        let parameter = |key: &str| self.value_of(key, given);
         let result = |step: &str, key: &str| result_of(step).and_then(|result| result.get(key));
         placeholder::fill(&step.with, &Values { parameter: &parameter, result: &result })
     }
 
-    /// The steps that can start, given which are done: those not `begun` whose needs are all `done`.
-    pub(crate) fn ready<'a>(&'a self, done: &BTreeSet<&str>, begun: &BTreeSet<&str>) -> Vec<&'a Step> {
+    /// How `step` waits for room when it runs for `user`; `None` when there is no more to say than its lane.
+    pub(crate) fn turn<'a>(
+        &'a self,
+        step: &Step,
+        given: &'a Map<String, Value>,
+        result_of: impl Fn(&str) -> Option<&'a Value>,
+        user: &str,
+    ) -> Option<Turn> {
+        if step.concurrency.is_none() && self.priority == Priority::Normal {
+            return None;
+        }
+        let parameter = |key: &str| self.value_of(key, given);
+        let result = |step: &str, key: &str| result_of(step).and_then(|result| result.get(key));
+        let permit = step.concurrency.as_ref().map(|Concurrency { key, limit }| {
+            let key = placeholder::fill_key(key, &Values { parameter: &parameter, result: &result }, user);
+            let key = if key.len() > KEY_BYTES_MAX { format!("sha256:{}", hex_digest(&key)) } else { key };
+            Permit { key: key.into(), limit: *limit }
+        });
+        Some(Turn { permit, group: user.into(), priority: self.priority })
+    }
+
+    /// The steps that a request does not need.
+    pub(crate) fn skipped<'a>(&'a self, given: &'a Map<String, Value>) -> impl Iterator<Item = &'a Step> {
+        let fails = |when: &When| !when.holds(self.value_of(&when.parameter, given));
+        self.steps.iter().filter(move |step| step.when.as_ref().is_some_and(fails))
+    }
+
+    /// The steps that can start: those not `begun` whose needs are all `over`, be it done or skipped.
+    pub(crate) fn ready<'a>(&'a self, over: &BTreeSet<&str>, begun: &BTreeSet<&str>) -> Vec<&'a Step> {
         let may = |step: &&Step| {
-            !begun.contains(step.name.as_str()) && step.needs.iter().all(|need| done.contains(need.as_str()))
+            !begun.contains(step.name.as_str()) && step.needs.iter().all(|need| over.contains(need.as_str()))
         };
         self.steps.iter().filter(may).collect()
     }
+}
+
+/// SHA-256 of a text in hexadecimal digits.
+pub(super) fn hex_digest(text: &str) -> String {
+    hex::encode(Sha256::digest(text))
 }

@@ -3,9 +3,11 @@
 //! A [`Definition`] is read from TOML by [`Definition::parse`], which names every fault at once. A task is pinned to
 //! the digest of the text it began with; the [`Library`] keeps the definitions in use and those that old tasks need.
 
+mod check;
 mod definition;
 mod graph;
 mod library;
+mod needs;
 mod parameter;
 mod parse;
 mod placeholder;
@@ -13,9 +15,12 @@ mod reader;
 mod step;
 #[cfg(test)]
 mod tests;
+mod when;
 
-pub use definition::{Definition, Pinned, Produces, Retry, Step};
+pub use definition::{Concurrency, Definition, Pinned, Produces, Retry, Step};
 pub use library::{BUNDLED, DuplicateName, Library};
+pub use needs::Need;
 pub use parameter::{FieldFault, PICTURES, Parameter, ParameterKind};
 pub use parse::{Fault, InvalidDefinition, limits};
 pub use step::{Activity, Settings, StepCall};
+pub use when::When;

@@ -1,17 +1,14 @@
 //! From TOML to a checked definition, or to all its faults.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 
-use serde_json::Value;
-use sha2::{Digest, Sha256};
-
-use super::definition::{Definition, Produces, Retry, Step};
-use super::graph::{self, Needs};
+use super::check::{self, Draft};
+use super::definition::{Concurrency, Definition, Produces, Retry, Step, hex_digest};
 use super::parameter::{Parameter, ParameterKind};
-use super::placeholder::{self, Part, Placeholder};
 use super::reader::Section;
 use super::step::{Activity, Settings};
+use super::when::When;
 
 /// What a definition may be at most.
 pub mod limits {
@@ -37,6 +34,8 @@ pub mod limits {
     pub const ATTEMPTS: RangeInclusive<u32> = 1..=20;
     /// The rest between two attempts, in milliseconds.
     pub const DELAY_MS: RangeInclusive<u64> = 10..=3_600_000;
+    /// Attempts of steps that may run at once with the same key.
+    pub const CONCURRENCY: RangeInclusive<u32> = 1..=10_000;
     /// How much longer each rest is than the one before.
     pub const FACTOR: RangeInclusive<u32> = 1..=10;
 }
@@ -81,19 +80,6 @@ impl fmt::Display for InvalidDefinition {
     }
 }
 
-/// What was read of a step; without an activity it can be checked but not run.
-struct Draft {
-    step: Step,
-    activity_known: bool,
-    result: bool,
-}
-
-impl Draft {
-    fn section(&self) -> String {
-        format!("steps.{}", self.step.name)
-    }
-}
-
 impl Definition {
     /// Reads and checks a definition. `file` is only its name, for the faults.
     ///
@@ -130,6 +116,7 @@ fn read_document(document: &toml::Table, source: &str, faults: &mut Vec<Fault>) 
     }
     let description = top.text("description").unwrap_or_default().to_owned();
     let produces = top.choice("produces").unwrap_or(Produces::Nothing);
+    let priority = top.choice("priority").unwrap_or_default();
     let declared = top.table("parameters");
     let steps = top.tables("steps");
     if let Some(count) = steps.as_ref().map(Vec::len).filter(|count| !(1..=limits::STEPS_MAX).contains(count)) {
@@ -143,9 +130,10 @@ fn read_document(document: &toml::Table, source: &str, faults: &mut Vec<Fault>) 
 
     let parameters = read_parameters(declared, faults);
     let drafts: Vec<Draft> = steps.iter().enumerate().map(|(index, table)| read_step(index, table, faults)).collect();
-    check_graph(&drafts, faults);
-    check_placeholders(&drafts, &parameters, faults);
-    let result = result_step(&drafts, produces, faults);
+    check::conditions(&drafts, &parameters, faults);
+    check::graph(&drafts, faults);
+    check::placeholders(&drafts, &parameters, faults);
+    let results = check::results(&drafts, produces, &parameters, faults);
     if drafts.iter().all(|draft| draft.step.weight == 0) && !drafts.is_empty() {
         faults.push(Fault { section: None, key: Some("steps".into()), reason: "have no weight at all".into() });
     }
@@ -153,10 +141,11 @@ fn read_document(document: &toml::Table, source: &str, faults: &mut Vec<Fault>) 
         name,
         description,
         produces,
+        priority,
         parameters,
         steps: drafts.into_iter().map(|draft| draft.step).collect(),
-        result,
-        digest: hex::encode(Sha256::digest(source)),
+        results,
+        digest: hex_digest(source),
         source: source.to_owned(),
     }
 }
@@ -234,17 +223,24 @@ fn read_step(index: usize, table: &toml::Table, faults: &mut Vec<Fault>) -> Draf
         needs: section.texts("needs").unwrap_or_default(),
         timeout_ms: section.duration_ms("timeout", limits::TIMEOUT_MS).unwrap_or(limits::TIMEOUT_MS_DEFAULT),
         weight: section.whole("weight", limits::WEIGHT).unwrap_or(limits::WEIGHT_DEFAULT),
+        when: None,
+        concurrency: None,
         retry: RETRY_DEFAULT,
         with: section.json_table("with").unwrap_or_default(),
     };
     let result = section.flag("result").unwrap_or(false);
     let retry = section.table("retry");
+    let when = section.table("when");
+    let concurrency = section.table("concurrency");
     faults.extend(section.finish());
     if let Some(settings) = activity.and_then(Activity::settings) {
         check_settings(&step, settings, faults);
     }
     let retry = retry.map_or(RETRY_DEFAULT, |table| read_retry(format!("steps.{}.retry", step.name), table, faults));
-    Draft { step: Step { retry, ..step }, activity_known: activity.is_some(), result }
+    let when = when.and_then(|table| read_when(format!("steps.{}.when", step.name), table, faults));
+    let concurrency =
+        concurrency.and_then(|table| read_concurrency(format!("steps.{}.concurrency", step.name), table, faults));
+    Draft { step: Step { retry, when, concurrency, ..step }, activity_known: activity.is_some(), result }
 }
 
 fn check_settings(step: &Step, Settings { required, optional }: Settings, faults: &mut Vec<Fault>) {
@@ -259,6 +255,24 @@ fn check_settings(step: &Step, Settings { required, optional }: Settings, faults
     for key in step.with.keys().filter(|key| !known.contains(&key.as_str())) {
         fault(key, format!("is unknown; `{activity}` knows {}", known.join(", ")));
     }
+}
+
+fn read_when(name: String, table: &toml::Table, faults: &mut Vec<Fault>) -> Option<When> {
+    let mut section = Section::new(Some(name), table);
+    section.require("parameter");
+    section.require("is");
+    let when = section.text("parameter").map(str::to_owned).zip(section.json("is"));
+    faults.extend(section.finish());
+    when.map(|(parameter, is)| When { parameter, is })
+}
+
+fn read_concurrency(name: String, table: &toml::Table, faults: &mut Vec<Fault>) -> Option<Concurrency> {
+    let mut section = Section::new(Some(name), table);
+    section.require("key");
+    section.require("limit");
+    let concurrency = section.text("key").map(str::to_owned).zip(section.whole("limit", limits::CONCURRENCY));
+    faults.extend(section.finish());
+    concurrency.map(|(key, limit)| Concurrency { key, limit })
 }
 
 fn read_retry(name: String, table: &toml::Table, faults: &mut Vec<Fault>) -> Retry {
@@ -277,96 +291,4 @@ fn read_retry(name: String, table: &toml::Table, faults: &mut Vec<Fault>) -> Ret
     }
     faults.extend(section.finish());
     retry
-}
-
-fn needs_of(drafts: &[Draft]) -> Needs<'_> {
-    drafts.iter().map(|draft| (draft.step.name.as_str(), draft.step.needs.as_slice())).collect()
-}
-
-fn check_graph(drafts: &[Draft], faults: &mut Vec<Fault>) {
-    let needs = needs_of(drafts);
-    let mut seen = BTreeSet::new();
-    for draft in drafts {
-        let mut fault = |key: &str, reason| {
-            faults.push(Fault { section: Some(draft.section()), key: Some(key.to_owned()), reason });
-        };
-        if !seen.insert(&draft.step.name) {
-            fault("name", format!("`{}` names two steps", draft.step.name));
-        }
-        for (index, need) in draft.step.needs.iter().enumerate() {
-            if !needs.contains_key(need.as_str()) {
-                fault("needs", format!("there is no step `{need}`"));
-            }
-            if draft.step.needs[..index].contains(need) {
-                fault("needs", format!("`{need}` stands there twice"));
-            }
-        }
-    }
-    if let Some(path) = graph::cycle(&needs) {
-        let reason = format!("wait for each other in a circle: {}", path.join(" -> "));
-        faults.push(Fault { section: None, key: Some("steps".into()), reason });
-    }
-}
-
-fn check_placeholders(drafts: &[Draft], parameters: &BTreeMap<String, Parameter>, faults: &mut Vec<Fault>) {
-    let needs = needs_of(drafts);
-    for draft in drafts {
-        let before = graph::ancestors(&needs, &draft.step.name);
-        let reason_against = |hole: Placeholder<'_>| match hole {
-            Placeholder::Parameter(key) if !parameters.contains_key(key) => {
-                Some(format!("parameter `{key}` is not declared"))
-            }
-            Placeholder::Result { step, .. } if !needs.contains_key(step) => Some(format!("there is no step `{step}`")),
-            Placeholder::Result { step, .. } if !before.contains(step) => {
-                Some(format!("step `{step}` need not be done by then: it is not among what this step needs"))
-            }
-            Placeholder::Parameter(_) | Placeholder::Result { .. } => None,
-        };
-        for (key, value) in &draft.step.with {
-            each_text(value, &mut |text| {
-                let reasons = match placeholder::parts(text) {
-                    Err(reason) => vec![reason],
-                    Ok(parts) => parts.into_iter().filter_map(hole).filter_map(reason_against).collect(),
-                };
-                faults.extend(reasons.into_iter().map(|reason| Fault {
-                    section: Some(format!("{}.with", draft.section())),
-                    key: Some(key.clone()),
-                    reason,
-                }));
-            });
-        }
-    }
-}
-
-fn hole(part: Part<'_>) -> Option<Placeholder<'_>> {
-    match part {
-        Part::Hole(hole) => Some(hole),
-        Part::Text(_) => None,
-    }
-}
-
-fn each_text(value: &Value, visit: &mut dyn FnMut(&str)) {
-    match value {
-        Value::String(text) => visit(text),
-        Value::Array(items) => items.iter().for_each(|item| each_text(item, visit)),
-        Value::Object(table) => table.values().for_each(|item| each_text(item, visit)),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
-    }
-}
-
-/// The step marked as the result, else the last that stores something.
-fn result_step(drafts: &[Draft], produces: Produces, faults: &mut Vec<Fault>) -> Option<String> {
-    let mut marked = drafts.iter().filter(|draft| draft.result);
-    let first = marked.next();
-    for draft in marked {
-        let reason = "only one step can be the result".into();
-        faults.push(Fault { section: Some(draft.section()), key: Some("result".into()), reason });
-    }
-    let step = first.or_else(|| drafts.iter().rev().find(|draft| draft.step.activity == Activity::Store));
-    let unclear = drafts.iter().any(|draft| !draft.activity_known);
-    if step.is_none() && produces != Produces::Nothing && !unclear {
-        let reason = "no step publishes it: there is neither a `store` nor a step with result = true".into();
-        faults.push(Fault { section: None, key: Some("produces".into()), reason });
-    }
-    step.map(|draft| draft.step.name.clone())
 }

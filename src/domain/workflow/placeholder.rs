@@ -1,4 +1,4 @@
-//! Placeholders in a step's settings: `{parameters.KEY}` and `{steps.STEP.KEY}`.
+//! Placeholders in a step's settings: `{parameters.KEY}` and `{steps.STEP.KEY}`; in keys of permits, `{user}` too.
 //!
 //! A text that is exactly one placeholder takes the value as it is; in a longer text, values are written as text.
 //! A brace has no other use: a text that holds one outside a placeholder is a fault.
@@ -17,6 +17,8 @@ pub(super) enum Placeholder<'a> {
         /// The key in its result.
         key: &'a str,
     },
+    /// For whom the task runs.
+    User,
 }
 
 /// A stretch of a text.
@@ -56,6 +58,7 @@ fn placeholder(name: &str) -> Result<Placeholder<'_>, String> {
     match segments[..] {
         ["parameters", key] if !key.is_empty() => Ok(Placeholder::Parameter(key)),
         ["steps", step, key] if !step.is_empty() && !key.is_empty() => Ok(Placeholder::Result { step, key }),
+        ["user"] => Ok(Placeholder::User),
         _ => Err(format!("`{{{name}}}` is no placeholder: write {{parameters.KEY}} or {{steps.STEP.KEY}}")),
     }
 }
@@ -88,6 +91,8 @@ fn fill_text(text: &str, values: &Values<'_, '_>) -> Option<Value> {
     let value_of = |hole: Placeholder<'_>| match hole {
         Placeholder::Parameter(key) => (values.parameter)(key),
         Placeholder::Result { step, key } => (values.result)(step, key),
+        // Stands in keys alone.
+        Placeholder::User => None,
     };
     if let [Part::Hole(hole)] = parts[..] {
         return value_of(hole).filter(|value| !value.is_null()).cloned();
@@ -96,12 +101,31 @@ fn fill_text(text: &str, values: &Values<'_, '_>) -> Option<Value> {
     for part in parts {
         match part {
             Part::Text(text) => filled.push_str(text),
-            Part::Hole(hole) => match value_of(hole) {
-                None | Some(Value::Null) => {}
-                Some(Value::String(text)) => filled.push_str(text),
-                Some(other) => filled.push_str(&other.to_string()),
-            },
+            Part::Hole(hole) => write(&mut filled, value_of(hole)),
         }
     }
     Some(filled.into())
+}
+
+/// The key of a permit with every placeholder filled in.
+pub(super) fn fill_key(text: &str, values: &Values<'_, '_>, user: &str) -> String {
+    let mut filled = String::with_capacity(text.len());
+    for part in parts(text).unwrap_or_else(|_| vec![Part::Text(text)]) {
+        match part {
+            Part::Text(text) => filled.push_str(text),
+            Part::Hole(Placeholder::Parameter(key)) => write(&mut filled, (values.parameter)(key)),
+            Part::Hole(Placeholder::Result { step, key }) => write(&mut filled, (values.result)(step, key)),
+            Part::Hole(Placeholder::User) => filled.push_str(user),
+        }
+    }
+    filled
+}
+
+/// A value within a longer text; what has none is nothing.
+fn write(text: &mut String, value: Option<&Value>) {
+    match value {
+        None | Some(Value::Null) => {}
+        Some(Value::String(value)) => text.push_str(value),
+        Some(other) => text.push_str(&other.to_string()),
+    }
 }

@@ -33,6 +33,7 @@ const POSTS: Shape<'static> = &[
     ("due", Holds::Integer),
     ("body", Holds::Text),
     ("deaths", Holds::Integer),
+    ("turn", Holds::MaybeText),
     ("created_at", Holds::Integer),
 ];
 const SETTLED: Shape<'static> = &[("id", Holds::Text)];
@@ -67,10 +68,10 @@ static SETTLE: Wording = Wording::fixed(
     "DELETE FROM outbox WHERE id = ?1",
 );
 static POST: Wording = Wording::fixed(
-    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
-     SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
-    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, turn, created_at) \
+     SELECT id, target, partition, lane, due, body, deaths, turn, created_at FROM {posts} AS v",
+    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, turn, created_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
 );
 /// Few rows are parked, if any, and many are born: the comparison starts the search in the index of the parked, and
 /// the expression keeps it from looking there for each that is born.
@@ -185,7 +186,10 @@ fn texts(unit: &Unit) -> impl Iterator<Item = &str> {
         let reason = reason(entry).unwrap_or_default();
         [entry.message.as_str(), &*entry.body, reason]
     });
-    let posts = unit.posts.iter().flat_map(|post| [post.id.as_str(), post.to.as_str(), &*post.lane, &*post.body]);
+    let posts = unit.posts.iter().flat_map(|post| {
+        let turn = post.turn.as_deref().unwrap_or_default();
+        [post.id.as_str(), post.to.as_str(), &*post.lane, &*post.body, turn]
+    });
     let claim = unit.claim.iter().flat_map(|claim| [&*claim.name, &*claim.fingerprint, &*claim.answer]);
     let cells = unit.state.cells.iter().filter_map(|cell| match cell {
         Cell::Text(text) => text.as_deref(),
@@ -307,6 +311,7 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
                 Datum::Integer(post.due.0),
                 Datum::Text(&post.body),
                 Datum::Integer(post.deaths.into()),
+                post.turn.as_deref().into(),
                 Datum::Integer(decided),
             ]);
         }

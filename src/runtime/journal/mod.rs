@@ -89,6 +89,8 @@ pub struct Envelope {
     pub body: Arc<str>,
     /// How often the process died while this message was the only suspect.
     pub deaths: u32,
+    /// How an activity waits for room, as JSON, when there is more to say than its lane.
+    pub turn: Option<Arc<str>>,
     /// Whether it was read back from the outbox rather than posted by the commit that ordered it: such an activity
     /// may have been settled in between and is checked before it starts.
     pub recovered: bool,

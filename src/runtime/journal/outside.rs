@@ -53,6 +53,7 @@ impl Journal {
                 due: row.due,
                 body: row.body,
                 deaths: row.deaths,
+                turn: row.turn,
                 reason: reason.replace('\0', "\u{fffd}"),
                 died_at: now.0,
             };
@@ -110,6 +111,7 @@ impl Journal {
                     due: row.due,
                     body: row.body,
                     deaths: 0,
+                    turn: row.turn,
                     parked: 0,
                     created_at: now.0,
                 };

@@ -337,6 +337,7 @@ pub(super) fn envelope(row: outbox::Model) -> Result<Envelope, Error> {
         due: Timestamp(row.due),
         body: row.body.into(),
         deaths: number(row.deaths),
+        turn: row.turn.map(Arc::from),
         recovered: true,
     })
 }
@@ -350,6 +351,7 @@ pub(super) fn remains(row: &dead::Model) -> Result<Envelope, Error> {
         due: Timestamp(row.due),
         body: row.body.as_str().into(),
         deaths: number(row.deaths),
+        turn: row.turn.as_deref().map(Arc::from),
         recovered: true,
     })
 }

@@ -30,6 +30,8 @@ struct Lane {
     /// Numbers the messages in the order they were posted.
     posted: u64,
     count: usize,
+    /// Something may be readable that nobody was told of.
+    rings: bool,
 }
 
 impl Lane {
@@ -75,10 +77,11 @@ impl Pigeonhole {
     pub fn post(&mut self, envelopes: Vec<Envelope>, now: Timestamp) -> Vec<Arc<str>> {
         let mut full: Vec<Arc<str>> = Vec::new();
         for envelope in envelopes {
+            let lane = self.lanes.entry(envelope.lane.clone()).or_default();
+            lane.rings = true;
             if self.present.contains_key(&envelope.id) {
                 continue;
             }
-            let lane = self.lanes.entry(envelope.lane.clone()).or_default();
             // Timers have room of their own: many of them don't keep out what is due now.
             let taken = if envelope.due > now { lane.later.len() } else { lane.count - lane.later.len() };
             if taken >= self.room {
@@ -100,13 +103,16 @@ impl Pigeonhole {
         full
     }
 
-    /// Makes readable what has become due in any lane; answers whether anything has.
-    pub fn ripen(&mut self, now: Timestamp) -> bool {
-        let mut ripened = false;
-        for lane in self.lanes.values_mut() {
-            ripened |= lane.ripen(now, &mut self.present);
+    /// The lanes that something was posted to, or in which something has become due, since this was last asked.
+    pub fn rang(&mut self, now: Timestamp) -> Vec<Arc<str>> {
+        let mut rang = Vec::new();
+        for (name, lane) in &mut self.lanes {
+            lane.rings |= lane.ripen(now, &mut self.present);
+            if std::mem::take(&mut lane.rings) {
+                rang.push(name.clone());
+            }
         }
-        ripened
+        rang
     }
 
     /// Up to `max` due messages of the lane that were not read yet.
@@ -206,20 +212,28 @@ impl Mailbox for Memory {
         Ok(())
     }
 
-    async fn rang(&self, partition: u32) {
+    async fn rang(&self, partition: u32) -> Vec<Arc<str>> {
         let Ok(partition) = self.partition(partition) else { return std::future::pending().await };
-        let next_due = {
-            let mut hole = lock(&partition.hole);
-            // Once for each message: it is not read before its lane has room, and that may take long.
-            if hole.ripen(self.clock.now()) {
-                return;
+        loop {
+            let next_due = {
+                let mut hole = lock(&partition.hole);
+                // Once for each message: it is not read before its lane has room, and that may take long.
+                let rang = hole.rang(self.clock.now());
+                if !rang.is_empty() {
+                    return rang;
+                }
+                hole.next_due()
+            };
+            let posted = partition.bell.notified();
+            match next_due {
+                None => posted.await,
+                Some(due) => {
+                    let wait = u64::try_from(due.since_ms(self.clock.now())).unwrap_or(0);
+                    // Whichever comes first; a bell that rang meanwhile is kept by `Notify`.
+                    let _ = tokio::time::timeout(Duration::from_millis(wait), posted).await;
+                }
             }
-            hole.next_due()
-        };
-        let Some(due) = next_due else { return partition.bell.notified().await };
-        let wait = u64::try_from(due.since_ms(self.clock.now())).unwrap_or(0);
-        // Whichever comes first; a bell that rang meanwhile is kept by `Notify`.
-        let _ = tokio::time::timeout(Duration::from_millis(wait), partition.bell.notified()).await;
+        }
     }
 
     async fn depths(&self, partition: u32) -> Result<Vec<(Arc<str>, usize)>, Error> {
@@ -247,6 +261,7 @@ mod tests {
             due: Timestamp(at),
             body: "0".into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         }
     }
@@ -339,13 +354,16 @@ mod tests {
         let clock = Arc::new(At(AtomicI64::new(NOW.0)));
         let memory = Memory::new(1, clock.clone());
         memory.post(0, vec![due("a", "render", 200), due("b", DECIDE, 300)]).await.unwrap();
-        let rang = || memory.rang(0).now_or_never().is_some();
-        assert!(rang(), "for the post");
-        assert!(!rang(), "before it is due");
+        let rang =
+            || memory.rang(0).now_or_never().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut both = rang();
+        both.sort();
+        assert_eq!(both, [DECIDE, "render"], "for the post");
+        assert_eq!(rang(), [""; 0], "before it is due");
         assert!(memory.read(0, DECIDE, 9, Timestamp(200)).await.unwrap().is_empty());
         clock.0.store(200, Ordering::Relaxed);
-        assert!(rang(), "once it is due");
-        assert!(!rang(), "again, while its lane has no room");
+        assert_eq!(rang(), ["render"], "once it is due");
+        assert_eq!(rang(), [""; 0], "again, while its lane has no room");
         assert_eq!(memory.read(0, "render", 9, Timestamp(200)).await.unwrap().len(), 1);
     }
 

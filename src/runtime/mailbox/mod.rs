@@ -46,8 +46,8 @@ pub trait Mailbox: Send + Sync {
     /// [`Error`] when the mailbox cannot be reached.
     async fn settle(&self, partition: u32, ids: Vec<MessageId>) -> Result<(), Error>;
 
-    /// Waits until something may be readable that was not before.
-    async fn rang(&self, partition: u32);
+    /// Waits until something may be readable that was not before; the lanes in which that is.
+    async fn rang(&self, partition: u32) -> Vec<Arc<str>>;
 
     /// How many messages each lane of the partition holds, read ones included.
     ///

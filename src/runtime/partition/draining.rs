@@ -3,8 +3,23 @@
 use super::Command;
 use super::scheduler::Partition;
 use super::seat::Phase;
+use crate::runtime::journal::MessageId;
 
 impl Partition {
+    pub(super) fn drain(&mut self) {
+        self.draining = true;
+        if !self.lanes.running().is_empty() {
+            self.out.push(Command::Recall);
+        }
+    }
+
+    /// They stay in the outbox, for the next owner.
+    pub(super) fn recalled(&mut self, ids: &[MessageId]) {
+        for id in ids {
+            self.lanes.release(id);
+        }
+    }
+
     pub(super) fn stop(&mut self) {
         self.draining = true;
         for id in self.lanes.running() {

@@ -23,6 +23,7 @@ fn envelope(id: &str, lane: &str) -> Envelope {
         due: Timestamp(0),
         body: "0".into(),
         deaths: 0,
+        turn: None,
         recovered: false,
     }
 }
@@ -112,7 +113,7 @@ fn drain_begins_nothing_new_and_finishes_what_is_in_hand() {
     desk.deliver(vec![envelope("a", DECIDE)]);
     let ticket = desk.load();
     assert!(!is_drained(&desk.hear(Event::Drain)), "a is in hand");
-    assert!(desk.hear(Event::Rang).is_empty(), "nothing is read any more");
+    assert!(desk.hear(Event::Rang { lanes: vec![DECIDE.into()] }).is_empty(), "nothing is read any more");
     assert!(desk.deliver(vec![envelope("b", RENDER)]).is_empty(), "a read under way brings nothing in hand");
     assert!(matches!(&*desk.decide(ticket, Some(unit("a", 1, Vec::new())), None), [Command::Commit { .. }]));
     let commands = desk.win(ticket);

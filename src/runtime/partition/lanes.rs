@@ -57,10 +57,10 @@ impl Lanes {
         self.lanes.iter().position(|(known, _)| &**known == name)
     }
 
-    /// Every lane may hold something new.
-    pub fn ring(&mut self) {
-        for (_, lane) in &mut self.lanes {
-            lane.ringing = true;
+    /// These lanes may hold something new.
+    pub fn ring(&mut self, names: &[Arc<str>]) {
+        for (name, lane) in &mut self.lanes {
+            lane.ringing |= names.contains(name);
         }
     }
 
@@ -88,9 +88,13 @@ impl Lanes {
         drained && std::mem::take(&mut lane.overflowing)
     }
 
+    /// Something of this lane stayed behind in the outbox. A read finds out when there is room for it: the mailbox does
+    /// not ring for what it does not hold.
     pub fn overflowed(&mut self, name: &str) {
         if let Some(index) = self.index(name) {
-            self.lanes[index].1.overflowing = true;
+            let lane = &mut self.lanes[index].1;
+            lane.overflowing = true;
+            lane.ringing = true;
         }
     }
 
@@ -165,6 +169,7 @@ mod tests {
             due: Timestamp(0),
             body: "0".into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         }
     }
@@ -182,7 +187,7 @@ mod tests {
     fn ended_activity_makes_room_and_stays_in_hand_until_it_is_settled() {
         let mut lanes = lanes();
         assert!(lanes.hold(&envelope("a", "render")));
-        lanes.ring();
+        lanes.ring(&[DECIDE.into(), "render".into()]);
         assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 8)]);
         assert!(lanes.ended(&"a".into()).is_some());
         assert_eq!(reads(&mut lanes), [("render".to_owned(), 1)]);
@@ -191,7 +196,7 @@ mod tests {
         assert!(!lanes.release(&"a".into()), "nothing is left to be stopped");
         assert_eq!(lanes.held(), 0);
         assert!(lanes.hold(&envelope("b", "render")), "room was given back once");
-        lanes.ring();
+        lanes.ring(&[DECIDE.into(), "render".into()]);
         assert!(!lanes.read("render", true));
         assert_eq!(reads(&mut lanes), []);
     }
@@ -212,7 +217,7 @@ mod tests {
         lanes.hold(&envelope("a", "render"));
         assert_eq!(lanes.running(), ["a".into()]);
         assert!(lanes.release(&"a".into()));
-        lanes.ring();
+        lanes.ring(&[DECIDE.into(), "render".into()]);
         assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 8), ("render".to_owned(), 1)]);
     }
 
@@ -222,11 +227,11 @@ mod tests {
         for id in ["a", "b", "c", "d", "e", "f", "g"] {
             lanes.hold(&envelope(id, DECIDE));
         }
-        lanes.ring();
+        lanes.ring(&[DECIDE.into(), "render".into()]);
         assert_eq!(reads(&mut lanes), [("render".to_owned(), 1)]);
         lanes.release(&"a".into());
         assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 2)]);
-        lanes.ring();
+        lanes.ring(&[DECIDE.into(), "render".into()]);
         assert_eq!(reads(&mut lanes), [], "a read is under way");
         assert!(!lanes.read(DECIDE, true));
         assert_eq!(reads(&mut lanes), [(DECIDE.to_owned(), 2)], "it rang meanwhile");

@@ -51,7 +51,7 @@ pub type Cursor = (Timestamp, MessageId);
 pub struct Limits {
     /// Messages to be decided that are read and not yet settled.
     pub decide_ahead: usize,
-    /// Activities of each lane that are started and not yet ended, with the lane's name.
+    /// Activities of each lane that are ordered to start and not yet ended, with the lane's name.
     pub lanes: Vec<(Arc<str>, usize)>,
     /// Messages of one actor that become one commit.
     pub fold: usize,
@@ -126,7 +126,10 @@ pub enum Event {
         outstanding: Result<bool, String>,
     },
     /// The mailbox may hold something new.
-    Rang,
+    Rang {
+        /// In these lanes.
+        lanes: Vec<Arc<str>>,
+    },
     /// A read ended.
     Delivered {
         /// Which lane was read.
@@ -190,6 +193,11 @@ pub enum Event {
         id: MessageId,
         /// The actor's message, as JSON.
         body: Arc<str>,
+    },
+    /// These activities had not begun and will not.
+    Recalled {
+        /// The effects that order them.
+        ids: Vec<MessageId>,
     },
     /// An activity was not started because its effect is settled.
     Unneeded {
@@ -290,7 +298,7 @@ pub enum Command {
         /// The lane whose sweep found them, if one did.
         swept: Option<Arc<str>>,
     },
-    /// Start an activity; answer with [`Event::Ended`], or with [`Event::Unneeded`] when its effect is settled.
+    /// Start an activity as soon as there is room; answer with [`Event::Ended`], or with [`Event::Unneeded`] when its effect is settled.
     Start {
         /// The effect that orders it.
         envelope: Envelope,
@@ -298,6 +306,8 @@ pub enum Command {
         /// have been settled while it was on its way.
         ours: bool,
     },
+    /// Give up the activities that wait for room; answer with [`Event::Recalled`]. Those that run go on.
+    Recall,
     /// Stop an activity; it is not answered.
     Abort {
         /// The effect that started it.

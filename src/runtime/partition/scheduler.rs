@@ -74,7 +74,7 @@ impl Partition {
         match event {
             Event::Opened { suspects } => self.opened(suspects),
             Event::Accused { id, outstanding } => self.accused(&id, outstanding),
-            Event::Rang => self.lanes.ring(),
+            Event::Rang { lanes } => self.lanes.ring(&lanes),
             Event::Delivered { lane, envelopes, drained } => self.delivered(&lane, envelopes, drained),
             Event::Posted { full, swept } => self.posted(&full, swept),
             Event::Loaded { actor, found } => self.loaded(&actor, found),
@@ -85,12 +85,13 @@ impl Partition {
             Event::Lost { actor } => self.lost(&actor, "the actor died while it decided"),
             Event::Committed { actor, ticket, outcome } => self.committed(&actor, ticket, outcome),
             Event::Ended { id, body } => self.ended(&id, body),
+            Event::Recalled { ids } => self.recalled(&ids),
             Event::Unneeded { id } => self.settle(vec![id]),
             Event::SetAside { actor, id, result } => self.set_aside(&actor, &id, result),
             Event::Swept { lane, envelopes, next } => self.swept(lane, envelopes, next),
             Event::SweepFailed { lane } => self.sweep_failed(&lane),
             Event::Tick => self.tick(),
-            Event::Drain => self.draining = true,
+            Event::Drain => self.drain(),
             Event::Stop => self.stop(),
         }
         if self.opened && !self.draining && !self.trial.is_open() {

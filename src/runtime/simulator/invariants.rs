@@ -19,7 +19,16 @@ impl World {
         self.the_dead_are_guilty()?;
         self.parked_messages_wait_for_a_birth()?;
         self.money_adds_up()?;
-        self.activities_ran_as_often_as_allowed()
+        self.activities_ran_as_often_as_allowed()?;
+        self.places_were_given_back()
+    }
+
+    fn places_were_given_back(&self) -> Held {
+        let living = |node: &u32| self.owners.iter().any(|owner| owner.node == *node);
+        match self.rooms.iter().find(|(node, room)| living(node) && !room.is_empty()) {
+            Some((node, _)) => Err(format!("somebody is left in the room of process {node}")),
+            None => Ok(()),
+        }
     }
 
     fn births_happened(&self) -> Held {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::domain::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report};
+use crate::domain::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Turn};
 use crate::runtime::journal::StateTable;
 use crate::runtime::kind::{Hosted, Kind};
 
@@ -141,6 +141,8 @@ pub struct Terms {
     pub opens: bool,
     /// How long the withdrawal, and then the provider, may take.
     pub patience_ms: i64,
+    /// How the provider's work waits for room.
+    pub turn: Option<Turn>,
     /// A message with which the giver's account is bothered.
     pub trouble: Option<Trouble>,
 }
@@ -175,7 +177,8 @@ pub enum TransferMessage {
 impl TransferState {
     fn clear(mut self, attempt: u32, moment: Moment, mut first: Vec<Order>) -> Decision<Self, Order> {
         let index = u32::try_from(first.len()).unwrap_or(0);
-        first.push(Order::Start { lane: LANE, input: format!("{{\"attempt\":{attempt}}}") });
+        let turn = self.terms.turn.clone();
+        first.push(Order::Start { lane: LANE, input: format!("{{\"attempt\":{attempt}}}"), turn });
         first.push(timer(moment, self.terms.patience_ms, &TransferMessage::Deadline { attempt }));
         let (activity, deadline) = (moment.effect(index), moment.effect(index + 1));
         self.stage = Stage::Clearing { activity, deadline, attempt };

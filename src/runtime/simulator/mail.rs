@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::plan::Mutation;
 use super::world::{Due, World};
-use crate::runtime::journal::{Envelope, MessageId};
+use crate::runtime::journal::{DECIDE, Envelope, MessageId};
 use crate::runtime::partition::Event;
 
 impl World {
@@ -51,6 +51,9 @@ impl World {
 
     pub fn mail_post(&mut self, number: u32, envelopes: Vec<Envelope>) -> Vec<Arc<str>> {
         let now = self.now;
+        let mut lanes: Vec<Arc<str>> = envelopes.iter().map(|envelope| envelope.lane.clone()).collect();
+        lanes.sort();
+        lanes.dedup();
         let mut full = Vec::new();
         let mut reached = Vec::new();
         if !self.is_current(number) {
@@ -61,7 +64,7 @@ impl World {
             reached.push(owner.number);
         }
         for number in reached {
-            self.answer(number, Event::Rang);
+            self.answer(number, Event::Rang { lanes: lanes.clone() });
             self.ring_when_due(number);
         }
         full
@@ -75,7 +78,9 @@ impl World {
         if owner.rings_at != due {
             owner.rings_at = due;
             if let Some(due) = due {
-                self.plan_in(due.since_ms(now), Due::Report(number, Event::Rang, None));
+                let lanes =
+                    self.plan.limits.lanes.iter().map(|(lane, _)| lane.clone()).chain([DECIDE.into()]).collect();
+                self.plan_in(due.since_ms(now), Due::Report(number, Event::Rang { lanes }, None));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The simulator: the production core, fold and in-memory mailbox against a modelled journal, under faults.
+//! The simulator: the production core, fold, room and in-memory mailbox against a modelled journal, under faults.
 //!
 //! Everything a run does follows from its seed: which actors there are, in which order commands are carried out, what
 //! is lost, delivered twice or killed. A failure prints its seed; `MIXVIDEO_SIM_SEED=<seed> cargo test simulator`
@@ -15,6 +15,7 @@ mod machine;
 mod mail;
 mod owner;
 mod plan;
+mod room;
 mod shell;
 mod tests;
 mod world;

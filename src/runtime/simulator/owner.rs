@@ -9,6 +9,7 @@ use crate::runtime::fold::Snapshot;
 use crate::runtime::journal::{Envelope, MessageId, Unit};
 use crate::runtime::mailbox::memory::Pigeonhole;
 use crate::runtime::partition::{Command, Partition, Ticket};
+use crate::runtime::room::Guest;
 
 /// Something to be carried out.
 #[derive(Clone, Debug)]
@@ -53,10 +54,16 @@ pub struct Resident {
 /// Who owns the partition, or believes so: its memory.
 pub struct Owner {
     pub number: u32,
+    /// The process it lives in, whose room it shares with those before it.
+    pub node: u32,
     pub partition: Partition,
     pub hole: Pigeonhole,
     pub memory: BTreeMap<Address, Resident>,
     pub running: BTreeMap<MessageId, Envelope>,
+    /// Activities that wait for room, and whether this owner ordered them.
+    pub waiting: BTreeMap<MessageId, (Envelope, bool)>,
+    /// The places of those that run and of those that wait.
+    pub guests: BTreeMap<MessageId, Guest>,
     pub deciding: BTreeMap<Address, (Ticket, Vec<MessageId>)>,
     /// Ordered to start, and not stopped before they did.
     pub starting: BTreeSet<MessageId>,
@@ -77,13 +84,16 @@ pub struct Owner {
 }
 
 impl Owner {
-    pub fn new(number: u32, plan: &Plan, now: Timestamp) -> Self {
+    pub fn new(number: u32, node: u32, plan: &Plan, now: Timestamp) -> Self {
         Self {
             number,
+            node,
             partition: Partition::new(plan.limits.clone()),
             hole: Pigeonhole::with_room(plan.posted_max),
             memory: BTreeMap::new(),
             running: BTreeMap::new(),
+            waiting: BTreeMap::new(),
+            guests: BTreeMap::new(),
             deciding: BTreeMap::new(),
             starting: BTreeSet::new(),
             ordered: BTreeSet::new(),
@@ -104,7 +114,7 @@ impl Owner {
 
     /// Whether neither the core nor the mailbox holds anything, and nothing runs.
     pub fn is_at_rest(&self) -> bool {
-        self.partition.in_hand() == 0 && self.running.is_empty() && self.posted() == 0
+        self.partition.in_hand() == 0 && self.running.is_empty() && self.waiting.is_empty() && self.posted() == 0
     }
 
     pub fn posted(&self) -> usize {

@@ -2,8 +2,9 @@
 
 use super::dice::Dice;
 use super::machine::{LANE, LinkMessage, Terms, TransferMessage, Trouble, text, transfer_key};
-use crate::domain::Address;
+use crate::domain::{Address, Permit, Priority, Turn};
 use crate::runtime::partition::Limits;
+use crate::runtime::room::lane_of_turns;
 
 /// A rule broken on purpose, to show that the invariants would notice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,6 +17,10 @@ pub enum Mutation {
     SweepsTwice,
     /// Who lost goes on with the state it had.
     LosersKeepTheirState,
+    /// Activities start before their turn has come.
+    TurnsAreIgnored,
+    /// The activities of a supervisor that died keep their places.
+    TheDeadKeepTheirPlaces,
 }
 
 /// The scenario of one seed. Chances are "once in so many times", 0 for never.
@@ -23,6 +28,8 @@ pub enum Mutation {
 pub struct Plan {
     pub limits: Limits,
     pub posted_max: usize,
+    /// Activities that run at once in one process.
+    pub places: usize,
     /// Births from outside: when, of whom, with which message.
     pub births: Vec<(i64, Address, String)>,
     /// The process dies at a command.
@@ -30,6 +37,8 @@ pub struct Plan {
     pub crashes_max: u32,
     /// Another owner takes over while this one goes on for a while.
     pub takeover: u64,
+    /// The supervisor dies, and another one begins in the same process.
+    pub death: u64,
     /// The journal or the mailbox does not answer.
     pub unavailable: u64,
     /// Something arrives twice.
@@ -46,13 +55,16 @@ pub struct Plan {
 impl Plan {
     /// The scenario of a seed.
     pub fn roll(dice: &mut Dice) -> Self {
+        let posted_max = 6 + dice.index(60);
         let mut plan = Self {
-            limits: limits(dice),
-            posted_max: 6 + dice.index(60),
+            limits: limits(dice, posted_max),
+            posted_max,
+            places: 1 + dice.index(2),
             births: Vec::new(),
             crash: 0,
             crashes_max: 0,
             takeover: 0,
+            death: 0,
             unavailable: 0,
             twice: 0,
             slow: 10 + dice.below(30),
@@ -60,7 +72,9 @@ impl Plan {
             calm_ms: 2_500,
             mutation: None,
         };
-        plan.people(dice);
+        // Some come all at once, so that they wait for each other.
+        let come_within_ms = if dice.one_in(3) { 60 } else { 800 };
+        plan.people(dice, come_within_ms);
         // One seed in eight is without faults: there the strictest promises hold.
         if !dice.one_in(8) {
             let crash = 60 + dice.below(400);
@@ -68,22 +82,23 @@ impl Plan {
             plan.crash = or_never(dice, crash);
             plan.crashes_max = 6;
             plan.takeover = or_never(dice, 150);
+            plan.death = or_never(dice, 150);
             plan.unavailable = or_never(dice, 25);
             plan.twice = or_never(dice, 20);
         }
         if dice.one_in(3) {
-            plan.drain_ms = Some(dice.ms(50, 1_500));
+            plan.drain_ms = Some(dice.ms(50, come_within_ms + 400));
         }
         plan
     }
 
     /// Whether nothing goes wrong, so that the strictest promises hold.
     pub const fn is_faultless(&self) -> bool {
-        self.crash == 0 && self.takeover == 0 && self.unavailable == 0 && self.twice == 0
+        self.crash == 0 && self.takeover == 0 && self.death == 0 && self.unavailable == 0 && self.twice == 0
     }
 
-    fn people(&mut self, dice: &mut Dice) {
-        let born = |dice: &mut Dice| dice.ms(0, 800);
+    fn people(&mut self, dice: &mut Dice, come_within_ms: i64) {
+        let born = |dice: &mut Dice| dice.ms(0, come_within_ms);
         let accounts = 2 + dice.below(4);
         for index in 0..accounts {
             let balance = dice.ms(0, 300);
@@ -103,7 +118,8 @@ impl Plan {
             let trouble = (troubles < 2 && dice.one_in(8)).then(|| Trouble::ALL[dice.index(Trouble::ALL.len())]);
             troubles += u32::from(trouble.is_some());
             let to = Address::new("account", &to);
-            let terms = Terms { from, to, amount, opens, patience_ms: dice.ms(20, 400), trouble };
+            let (patience_ms, turn) = (dice.ms(20, 400), turn(dice));
+            let terms = Terms { from, to, amount, opens, patience_ms, turn, trouble };
             let at = born(dice);
             let actor = Address::new("transfer", &transfer_key(&terms));
             self.births.push((at, actor, text(&TransferMessage::Begin(terms))));
@@ -124,10 +140,21 @@ fn open(balance: i64) -> String {
     text(&super::machine::AccountMessage::Open { balance })
 }
 
-fn limits(dice: &mut Dice) -> Limits {
+/// Most need a permit.
+fn turn(dice: &mut Dice) -> Option<Turn> {
+    let permit = (!dice.one_in(4)).then(|| {
+        let (key, limit) = [("till", 1), ("desk", 2)][dice.index(2)];
+        Permit { key: key.into(), limit }
+    });
+    let priority = [Priority::High, Priority::Normal, Priority::Low][dice.index(3)];
+    let group = dice.below(3).to_string().into();
+    (permit.is_some() || priority != Priority::Normal).then_some(Turn { permit, group, priority })
+}
+
+fn limits(dice: &mut Dice, posted_max: usize) -> Limits {
     Limits {
         decide_ahead: 2 + dice.index(30),
-        lanes: vec![(LANE.into(), 1 + dice.index(4))],
+        lanes: vec![(LANE.into(), 1 + dice.index(4)), (lane_of_turns(LANE), posted_max)],
         fold: if dice.one_in(3) { 64 } else { 1 + dice.index(8) },
         cached: 2 + dice.index(20),
         tries: 2 + u32::from(dice.one_in(2)),

@@ -1,13 +1,11 @@
 //! The shell that carries commands out against the models, with faults, where production's does it against stores.
 
-use std::sync::Arc;
-
 use super::journal::Journal;
 use super::machine::{Trouble, kind_of};
 use super::owner::Task;
 use super::plan::Mutation;
 use super::world::{Due, World};
-use crate::domain::{Address, Failure, Report};
+use crate::domain::Address;
 use crate::runtime::fold::{Snapshot, fold};
 use crate::runtime::journal::{DECIDE, Envelope, MessageId, Outcome, Unit};
 use crate::runtime::partition::{Command, Event, LoadFailure, Ticket};
@@ -77,7 +75,9 @@ impl World {
             }
             Command::Abort { id } => {
                 owner.running.remove(&id);
+                owner.waiting.remove(&id);
                 owner.starting.remove(&id);
+                self.give_back_later(number, &id);
             }
             Command::Drained => self.drained(number),
             Command::Post { .. } | Command::Settle { .. } => {
@@ -144,6 +144,7 @@ impl World {
             }
             Command::Post { envelopes, swept } => self.post(number, envelopes, swept),
             Command::Start { envelope, ours } => self.start(number, envelope, ours),
+            Command::Recall => self.recall(number),
             Command::Quarantine { actor, id, reason } => {
                 let act = |journal: &mut Journal| {
                     journal.quarantine(&id, reason);
@@ -294,52 +295,6 @@ impl World {
             owner.kept.insert(actor.clone(), snapshot);
         }
         self.answer(number, Event::Committed { actor, ticket, outcome });
-    }
-
-    fn start(&mut self, number: u32, envelope: Envelope, ours: bool) {
-        let id = envelope.id.clone();
-        let Some(owner) = self.owner(number) else { return };
-        if !owner.starting.remove(&id) {
-            return;
-        }
-        let (knows, ordered) = (owner.settled.contains(&id), owner.ordered.contains(&id));
-        let settled = !self.journal.outbox.contains_key(&id);
-        if !ours && settled {
-            return self.answer(number, Event::Unneeded { id });
-        }
-        // What this owner ordered itself and the journal settled a moment ago may still start: the core stops it once it
-        // hears of that. Whoever was taken over hears of nothing.
-        if settled && self.is_current(number) && (knows || !ordered) {
-            self.fail(format!("{id} is started after it was settled (known: {knows}, ordered: {ordered})"));
-        }
-        let runs = self.runs.entry(id.clone()).or_default();
-        if runs.contains(&number) {
-            return self.fail(format!("{id} is started twice by owner {number}"));
-        }
-        runs.push(number);
-        if let Some(owner) = self.owner(number) {
-            owner.running.insert(id.clone(), envelope);
-        }
-        // Some hang until they are stopped.
-        if !self.dice.one_in(8) {
-            let takes = self.dice.ms(0, 200);
-            self.plan_in(takes, Due::Carry(number, Task::End(id)));
-        }
-    }
-
-    fn end(&mut self, number: u32, id: &MessageId) {
-        let Some(envelope) = self.owner(number).and_then(|owner| owner.running.remove(id)) else { return };
-        let Some(effect) = id.effect() else { return };
-        let outcome = match self.dice.below(6) {
-            0 => Err(Failure::fatal("refused", "no")),
-            1 | 2 => Err(Failure::passing("busy", "later")),
-            _ => Ok(serde_json::Value::Null),
-        };
-        let body: Arc<str> = kind_of(&envelope.to).reported(Report { effect, outcome }).into();
-        if self.strikes(self.plan.twice) {
-            self.answer(number, Event::Ended { id: id.clone(), body: body.clone() });
-        }
-        self.answer(number, Event::Ended { id: id.clone(), body });
     }
 
     fn drained(&mut self, number: u32) {

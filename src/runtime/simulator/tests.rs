@@ -118,6 +118,9 @@ fn seeds_meet_every_fault() {
         for (what, times) in [
             ("crashes", world.crashes as usize),
             ("drains", world.drains as usize),
+            ("supervisors that died alone", world.deaths as usize),
+            ("activities that waited for their turn", world.turns_taken),
+            ("activities that were given up before they began", world.recalled),
             ("late mail of an owner that was taken over", world.mailed_late.len()),
             ("states that cannot be read for once", world.unreadable.len()),
             (
@@ -187,4 +190,14 @@ fn a_sweep_that_posts_twice_is_noticed() {
 #[test]
 fn a_loser_that_keeps_its_state_is_noticed() {
     is_noticed(Mutation::LosersKeepTheirState);
+}
+
+#[test]
+fn activities_that_do_not_wait_for_their_turn_are_noticed() {
+    is_noticed(Mutation::TurnsAreIgnored);
+}
+
+#[test]
+fn places_that_the_dead_keep_are_noticed() {
+    is_noticed(Mutation::TheDeadKeepTheirPlaces);
 }

@@ -8,11 +8,13 @@ use super::dice::Dice;
 use super::journal::Journal;
 use super::machine::kind_of;
 use super::owner::{Owner, Task};
-use super::plan::Plan;
+use super::plan::{Mutation, Plan};
+use super::room::SimulatedRoom;
 use crate::domain::{Address, Timestamp};
 use crate::runtime::fold::{Snapshot, fold};
 use crate::runtime::journal::{DECIDE, Envelope, MessageId, Outcome};
 use crate::runtime::partition::Event;
+use crate::runtime::room::Guest;
 
 /// Steps a run takes at most.
 const STEPS_MAX: usize = 60_000;
@@ -38,6 +40,10 @@ pub enum Due {
     Expire(u32),
     Drain,
     Stop(u32),
+    /// Somebody leaves the room of a process.
+    Leave(u32, Guest),
+    /// A supervisor begins in the process where one died.
+    Revive(u32),
 }
 
 /// Characters of a line of the trace.
@@ -53,7 +59,15 @@ pub struct World {
     pub journal: Journal,
     pub owners: Vec<Owner>,
     pub opened: u32,
+    /// The room of each process.
+    pub rooms: BTreeMap<u32, SimulatedRoom>,
     pub crashes: u32,
+    /// Activities that were given up before they began.
+    pub recalled: usize,
+    /// Activities that came in after they had waited.
+    pub turns_taken: usize,
+    /// Supervisors that died and whose process lived on.
+    pub deaths: u32,
     /// Births that were answered with success.
     pub accepted: BTreeSet<usize>,
     /// In which owner's time an activity was started.
@@ -82,7 +96,11 @@ impl World {
             journal: Journal::default(),
             owners: Vec::new(),
             opened: 0,
+            rooms: BTreeMap::new(),
             crashes: 0,
+            recalled: 0,
+            turns_taken: 0,
+            deaths: 0,
             accepted: BTreeSet::new(),
             runs: BTreeMap::new(),
             accused: BTreeMap::new(),
@@ -143,7 +161,8 @@ impl World {
             && self.owners.len() == 1
             && self.owners.iter().all(|owner| !owner.draining && owner.is_at_rest())
             && !self.agenda.values().any(|due| {
-                matches!(&**due, Due::Carry(_, task) if task.is_work()) || matches!(**due, Due::Drain | Due::Open(_))
+                matches!(&**due, Due::Carry(_, task) if task.is_work())
+                    || matches!(**due, Due::Drain | Due::Open(_) | Due::Leave(..) | Due::Revive(_))
             })
     }
 
@@ -196,6 +215,10 @@ impl World {
                 if self.is_current(number) && self.owners.len() == 1 && self.strikes(self.plan.takeover) {
                     self.take_over(number);
                 }
+                let is_alone = self.owners.len() == 1 && self.owners.iter().all(|owner| !owner.draining);
+                if self.is_current(number) && is_alone && self.strikes(self.plan.death) {
+                    return self.supervisor_dies();
+                }
                 self.note(|| format!("#{number} does {task:?}"));
                 self.carry(number, task);
             }
@@ -205,6 +228,8 @@ impl World {
             Due::Expire(number) => self.owners.retain(|owner| owner.number != number),
             Due::Drain => self.drain(self.opened),
             Due::Stop(number) => self.report(number, Event::Stop, None),
+            Due::Leave(node, guest) => self.leave(node, guest),
+            Due::Revive(node) => self.open_in(node, &[]),
         }
     }
 
@@ -217,12 +242,19 @@ impl World {
         self.opened == number
     }
 
+    /// Opens the partition in a process of its own.
     fn open(&mut self, suspects: &[MessageId]) {
+        let node = self.opened + 1;
+        self.rooms.insert(node, SimulatedRoom::new(self.plan.places));
+        self.open_in(node, suspects);
+    }
+
+    fn open_in(&mut self, node: u32, suspects: &[MessageId]) {
         self.opened += 1;
         let number = self.opened;
         let suspects = self.journal.suspects(suspects);
         self.note(|| format!("#{number} opens with {} suspects", suspects.len()));
-        self.owners.push(Owner::new(number, &self.plan, self.now));
+        self.owners.push(Owner::new(number, node, &self.plan, self.now));
         self.report(number, Event::Opened { suspects }, None);
     }
 
@@ -230,12 +262,29 @@ impl World {
     pub fn crash(&mut self, poison: Option<&[Envelope]>) {
         self.crashes += u32::from(poison.is_none());
         let Some(owner) = self.owners.pop() else { return };
+        self.rooms.remove(&owner.node);
         let mut hands = owner.hands();
         hands.extend(poison.into_iter().flatten().map(|envelope| envelope.id.clone()));
         self.note(|| format!("#{} dies with {hands:?} in hand", owner.number));
         // Both owners live in other processes: the one that was taken over goes on.
         self.opened += 1;
         self.plan_in(20, Due::Open(hands.into_iter().collect()));
+    }
+
+    /// The process lives on, and so does its room: the activities stop, each in its own time, and another supervisor
+    /// begins.
+    fn supervisor_dies(&mut self) {
+        let Some(owner) = self.owners.pop() else { return };
+        self.note(|| format!("the supervisor #{} dies", owner.number));
+        self.deaths += 1;
+        if self.plan.mutation != Some(Mutation::TheDeadKeepTheirPlaces) {
+            for guest in owner.guests.into_values() {
+                let stops_in = self.dice.ms(0, 60);
+                self.plan_in(stops_in, Due::Leave(owner.node, guest));
+            }
+        }
+        self.opened += 1;
+        self.plan_in(20, Due::Revive(owner.node));
     }
 
     fn drain(&mut self, number: u32) {
@@ -281,6 +330,7 @@ impl World {
             due: self.now,
             body: body.into(),
             deaths: 0,
+            turn: None,
             recovered: false,
         };
         let unborn = Snapshot { version: 0, state: None };

@@ -10,12 +10,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use self::running::Running;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
-use tokio::sync::{Semaphore, mpsc};
-use tokio_util::sync::DropGuard;
+use tokio::sync::mpsc;
 
-use super::activity::{Activities, LaneOptions};
+use super::activity::Activities;
 use super::actor::{self, Adopt, Decide, Entity};
 use super::fold::Snapshot;
 use super::journal::committer::Committer;
@@ -24,6 +24,7 @@ use super::kind::{Kind, Unreadable, caught};
 use super::mailbox::Mailbox;
 use super::mailman::{Errand, Mailman, Swept};
 use super::partition::{Command, Event, Limits, LoadFailure, Partition};
+use super::room::Room;
 use super::watch::Hub;
 use crate::domain::{Address, Timestamp};
 
@@ -44,8 +45,8 @@ pub struct Shared {
     pub hub: Hub,
     /// Who carries out activities.
     pub activities: Arc<dyn Activities>,
-    /// The node's room for activities, by lane.
-    pub lanes: Vec<(LaneOptions, Arc<Semaphore>)>,
+    /// The node's room for activities.
+    pub room: Room,
     /// What actors may touch.
     pub deps: actor::Deps,
     /// Partitions in all.
@@ -114,8 +115,6 @@ pub struct Standing {
     pub actors: usize,
     /// Messages and activities in hand.
     pub in_hand: usize,
-    /// Activities running.
-    pub running: usize,
 }
 
 /// How far a partition is.
@@ -134,7 +133,7 @@ pub struct Supervisor {
     shared: Arc<Shared>,
     entities: HashMap<Address, Addr<Entity>>,
     /// Activities that run, or wait for room; letting go of one stops it, also when this supervisor dies.
-    running: HashMap<MessageId, DropGuard>,
+    running: HashMap<MessageId, Running>,
     mailman: Mailman,
     suspects: Vec<Envelope>,
     milestones: mpsc::UnboundedSender<(u32, Milestone)>,
@@ -214,6 +213,7 @@ impl Supervisor {
                 self.carry(Errand::Post { envelopes, swept }, ctx);
             }
             Command::Start { envelope, ours } => self.start_activity(envelope, ours, ctx),
+            Command::Recall => self.recall_activities(ctx),
             Command::Abort { id } => drop(self.running.remove(&id)),
             Command::Accuse { .. } | Command::Quarantine { .. } | Command::Park { .. } | Command::Sweep { .. } => {
                 self.ask_journal(command, ctx);
@@ -321,9 +321,9 @@ impl Actor for Supervisor {
         // next one.
         ctx.spawn(wrap_future(async move {
             loop {
-                shared.mailbox.rang(partition).await;
+                let lanes = shared.mailbox.rang(partition).await;
                 let Some(supervisor) = supervisor.upgrade() else { break };
-                if supervisor.send(Happened(Event::Rang)).await.is_err() {
+                if supervisor.send(Happened(Event::Rang { lanes })).await.is_err() {
                     break;
                 }
             }
@@ -385,7 +385,7 @@ impl Handler<Ask> for Supervisor {
     type Result = Standing;
 
     fn handle(&mut self, _: Ask, _: &mut Context<Self>) -> Standing {
-        Standing { actors: self.core.seated(), in_hand: self.core.in_hand(), running: self.running.len() }
+        Standing { actors: self.core.seated(), in_hand: self.core.in_hand() }
     }
 }
 

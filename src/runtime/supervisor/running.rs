@@ -4,8 +4,7 @@ use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use futures_util::FutureExt;
-use tokio::sync::Semaphore;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{Shared, Supervisor, report};
 use crate::domain::{Address, EffectNo, Failure, Report};
@@ -13,6 +12,7 @@ use crate::runtime::activity::Work;
 use crate::runtime::journal::{Envelope, MessageId};
 use crate::runtime::kind::{caught, panic_text};
 use crate::runtime::partition::Event;
+use crate::runtime::room::{self, Guest, Place};
 use crate::runtime::watch::Hub;
 
 /// How long to wait before a journal that did not answer is asked again.
@@ -20,18 +20,28 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a cancelled activity may take to clean up before it is dropped where it stands.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 
+/// An activity that runs or waits for room; letting go of it stops it.
+pub(super) struct Running {
+    guest: Guest,
+    _stops: DropGuard,
+}
+
 impl Supervisor {
     pub(super) fn start_activity(&mut self, envelope: Envelope, ours: bool, ctx: &Context<Self>) {
-        let Some((_, room)) = self.shared.lanes.iter().find(|(lane, _)| lane.name == envelope.lane) else {
-            tracing::error!(lane = %envelope.lane, id = %envelope.id, "no such lane of activities");
-            return;
+        let place = match self.shared.room.ask(&envelope.lane, envelope.turn.as_deref()) {
+            Ok(place) => place,
+            Err(error) => {
+                tracing::error!(lane = %envelope.lane, id = %envelope.id, %error, "an activity can never start");
+                return;
+            }
         };
         let cancel = CancellationToken::new();
-        self.running.insert(envelope.id.clone(), cancel.clone().drop_guard());
-        let (shared, room, supervisor) = (self.shared.clone(), room.clone(), ctx.address());
+        let running = Running { guest: place.guest(), _stops: cancel.clone().drop_guard() };
+        self.running.insert(envelope.id.clone(), running);
+        let (shared, supervisor) = (self.shared.clone(), ctx.address());
         actix::spawn(async move {
             let id = envelope.id.clone();
-            let run = run_activity(&shared, &room, envelope, ours, &cancel);
+            let run = run_activity(&shared, place, envelope, ours, &cancel);
             let event = tokio::select! {
                 biased;
                 event = run => event,
@@ -42,6 +52,14 @@ impl Supervisor {
             }
         });
     }
+
+    /// Stops what waits for room, before it begins.
+    pub(super) fn recall_activities(&mut self, ctx: &Context<Self>) {
+        let room = &self.shared.room;
+        let waiting = self.running.extract_if(|_, running| !room.is_inside(running.guest));
+        let ids = waiting.map(|(id, _)| id).collect();
+        report(&ctx.address(), Event::Recalled { ids });
+    }
 }
 
 async fn stopped(cancel: &CancellationToken) {
@@ -49,21 +67,21 @@ async fn stopped(cancel: &CancellationToken) {
     tokio::time::sleep(CANCEL_GRACE).await;
 }
 
-/// Runs an activity once there is room; `None` when its effect turned out to be settled.
+/// Runs an activity once there is room, and holds its place until it has ended; `None` when its effect turned out to be
+/// settled.
 async fn run_activity(
     shared: &Shared,
-    room: &Semaphore,
+    mut place: Place,
     envelope: Envelope,
     ours: bool,
     cancel: &CancellationToken,
 ) -> Option<Event> {
-    let permit = tokio::select! {
+    tokio::select! {
         // First: what was stopped before it began does not begin, whether there is room or not.
         biased;
-        () = cancel.cancelled() => None,
-        permit = room.acquire() => permit.ok(),
-    };
-    let _permit = permit?;
+        () = cancel.cancelled() => return None,
+        () = place.entered() => {}
+    }
     if !ours && !still_wanted(shared, &envelope.id, cancel).await {
         return None;
     }
@@ -71,7 +89,12 @@ async fn run_activity(
         tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
         return None;
     };
-    let work = Work { id: envelope.id, actor: envelope.to, lane: envelope.lane, input: envelope.body };
+    let work = Work {
+        id: envelope.id,
+        actor: envelope.to,
+        lane: room::lane_of_places(&envelope.lane).into(),
+        input: envelope.body,
+    };
     let shown = Shown { hub: &shared.hub, actor: &work.actor, effect };
     let outcome = run_caught(shared, &work, effect, cancel).await;
     drop(shown);

@@ -9,4 +9,5 @@ mod poison;
 mod records;
 pub mod service;
 mod steps;
+mod turns;
 mod two_at_once;

@@ -237,6 +237,11 @@ impl Service {
         std::fs::write(directory.join(file), definition).unwrap();
     }
 
+    /// Where the storage keeps a file.
+    pub fn file(&self, key: &str) -> PathBuf {
+        self.home.join("data/files").join(key)
+    }
+
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mixvideo"));
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MIXVIDEO")) {
@@ -291,7 +296,7 @@ impl Service {
     /// The first start: with the bundled templates.
     pub async fn start_with_templates(&mut self) {
         self.start().await;
-        assert_eq!(self.caller.get("/templates/init").await.data()["total"], 4);
+        assert_eq!(self.caller.get("/templates/init").await.data()["total"], 5);
     }
 
     pub fn pid(&self) -> u32 {

@@ -5,3 +5,4 @@ mod reviving;
 mod running;
 mod support;
 mod toy;
+mod turns;

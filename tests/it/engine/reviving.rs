@@ -6,32 +6,18 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use mixvideo::domain::{Failure, Timestamp};
+use mixvideo::domain::Failure;
 use mixvideo::runtime::activity::{Activities, Progress, Work};
-use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::journal::MessageId;
 use mixvideo::runtime::partition::Limits;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{self, Idle, Node, PARTITIONS, until};
+use super::support::{self, Brittle, Idle, Node, PARTITIONS, until};
 use super::toy::{self, Message};
 
 const SOON: Duration = Duration::from_secs(20);
 /// Toys: enough for several in every partition.
 const TOYS: u32 = 32;
-
-/// A clock that panics once when it is asked after it was broken. When nothing is being decided, only supervisors ask.
-#[derive(Default)]
-struct Brittle {
-    broken: AtomicBool,
-}
-
-impl Clock for Brittle {
-    fn now(&self) -> Timestamp {
-        assert!(!self.broken.swap(false, Ordering::SeqCst), "the clock was broken on purpose");
-        SystemClock.now()
-    }
-}
 
 /// Activities that run until they may end.
 #[derive(Default)]
@@ -70,11 +56,14 @@ fn a_supervisor_that_dies_is_started_again_and_all_work_completes() {
             node.engine.birth(toy::birth(name, vec![])).await.unwrap();
         }
         let tell = |message: Message| names.iter().map(|name| (toy::address(name), message.clone())).collect();
-        node.engine.birth(toy::birth("starter", tell(Message::Start { input: "{}".to_owned() }))).await.unwrap();
+        node.engine
+            .birth(toy::birth("starter", tell(Message::Start { input: "{}".to_owned(), turn: None })))
+            .await
+            .unwrap();
         until("all activities run", SOON, async || activities.begun.load(Ordering::SeqCst) == TOYS).await;
 
-        clock.broken.store(true, Ordering::SeqCst);
-        until("a supervisor died", SOON, async || !clock.broken.load(Ordering::SeqCst)).await;
+        clock.break_once();
+        until("a supervisor died", SOON, async || !clock.is_broken()).await;
         until("it is started again", SOON, async || node.engine.health(SOON).await.restarts == 1).await;
         let again = async || activities.running.lock().unwrap().len() == TOYS as usize;
         until("what ran for it was stopped", SOON, async || activities.cancelled.load(Ordering::SeqCst) > 0).await;
@@ -107,10 +96,10 @@ fn a_supervisor_that_dies_while_it_drains_keeps_nobody_waiting() {
         let clock = Arc::new(Brittle::default());
         let node = Node::of_toys_at(&place, Arc::new(Idle), Limits::default(), clock.clone()).await;
         until("it is open", SOON, async || node.engine.is_open()).await;
-        clock.broken.store(true, Ordering::SeqCst);
+        clock.break_once();
         let limit = Duration::from_secs(600);
         let drained = tokio::time::timeout(SOON, node.engine.drain(limit)).await;
-        assert!(!clock.broken.load(Ordering::SeqCst), "a supervisor died");
+        assert!(!clock.is_broken(), "a supervisor died");
         assert_eq!(drained, Ok(true), "it did not wait out its limit");
     });
 }

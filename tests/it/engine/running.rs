@@ -124,7 +124,7 @@ fn stopping_an_activity_reaches_it_within_a_second() {
         let node = Node::of_toys(&place, patient.clone(), Limits::default()).await;
         let to_a = |message| vec![(toy::address("a"), message)];
         node.engine.birth(toy::birth("a", vec![])).await.unwrap();
-        node.engine.birth(toy::birth("b", to_a(Message::Start { input: "{}".to_owned() }))).await.unwrap();
+        node.engine.birth(toy::birth("b", to_a(Message::Start { input: "{}".to_owned(), turn: None }))).await.unwrap();
         until("it runs", SOON, async || patient.begun.load(Ordering::SeqCst) == 1).await;
         let stopped = Instant::now();
         node.engine.birth(toy::birth("c", to_a(Message::Stop))).await.unwrap();
@@ -142,7 +142,7 @@ fn a_drain_stops_what_does_not_end_and_the_next_start_begins_it_again() {
         let place = support::sqlite();
         let patient = Arc::new(Patient::default());
         let node = Node::of_toys(&place, patient.clone(), Limits::default()).await;
-        let start = Message::Start { input: "{}".to_owned() };
+        let start = Message::Start { input: "{}".to_owned(), turn: None };
         node.engine.birth(toy::birth("a", vec![])).await.unwrap();
         node.engine.birth(toy::birth("b", vec![(toy::address("a"), start)])).await.unwrap();
         until("it runs", SOON, async || patient.begun.load(Ordering::SeqCst) == 1).await;

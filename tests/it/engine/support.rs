@@ -1,6 +1,7 @@
 //! A node of the engine with the product's kinds and activities that do nothing.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,29 @@ pub struct Node {
     pub faults: Faults,
 }
 
+/// A clock that panics once when it is asked after it was broken. When nothing is being decided, only supervisors ask.
+#[derive(Default)]
+pub struct Brittle {
+    broken: AtomicBool,
+}
+
+impl Brittle {
+    pub fn break_once(&self) {
+        self.broken.store(true, Ordering::SeqCst);
+    }
+
+    pub fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::SeqCst)
+    }
+}
+
+impl Clock for Brittle {
+    fn now(&self) -> Timestamp {
+        assert!(!self.broken.swap(false, Ordering::SeqCst), "the clock was broken on purpose");
+        SystemClock.now()
+    }
+}
+
 /// Does nothing, at once.
 pub struct Idle;
 
@@ -89,6 +113,11 @@ impl Node {
     pub async fn start(place: &Place) -> Self {
         let clock = Arc::new(SystemClock);
         Self::start_with(place, tables::kinds(&library()), Arc::new(Idle), Limits::default(), clock).await
+    }
+
+    /// A node whose tasks follow these definitions.
+    pub async fn of_tasks(place: &Place, library: &Arc<Library>, activities: Arc<dyn Activities>) -> Self {
+        Self::start_with(place, tables::kinds(library), activities, Limits::default(), Arc::new(SystemClock)).await
     }
 
     /// A node of toys.

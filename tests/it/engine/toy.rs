@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use mixvideo::domain::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp};
+use mixvideo::domain::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, Turn};
 use mixvideo::runtime::engine::Birth;
 use mixvideo::runtime::journal::{Cell, Column, ColumnType, MessageId, StateTable};
 use mixvideo::runtime::kind::{Hosted, Kind};
@@ -37,6 +37,7 @@ pub enum Message {
     },
     Start {
         input: String,
+        turn: Option<Turn>,
     },
     Stop,
     Reported(Report),
@@ -53,7 +54,7 @@ pub enum Message {
 pub enum Effect {
     Tell(Address, Message),
     Later(Timestamp, Message),
-    Start(String),
+    Start(String, Option<Turn>),
     Stop(EffectNo),
 }
 
@@ -63,7 +64,7 @@ impl From<Effect> for Order {
         match effect {
             Effect::Tell(to, message) => Self::Tell { to, message: json(&message) },
             Effect::Later(due, message) => Self::Timer { due, message: json(&message) },
-            Effect::Start(input) => Self::Start { lane: "media", input },
+            Effect::Start(input, turn) => Self::Start { lane: "media", input, turn },
             Effect::Stop(effect) => Self::Cancel { effect },
         }
     }
@@ -91,9 +92,9 @@ impl Machine for Toy {
             Message::AddLater { after_ms } => {
                 effects.push(Effect::Later(moment.now.plus_ms(after_ms), Message::Add(1)));
             }
-            Message::Start { input } => {
+            Message::Start { input, turn } => {
                 state.started = Some(moment.effect(0));
-                effects.push(Effect::Start(input));
+                effects.push(Effect::Start(input, turn));
             }
             Message::Stop => effects.extend(state.started.take().map(Effect::Stop)),
             Message::Reported(report) => {

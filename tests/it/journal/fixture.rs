@@ -187,6 +187,8 @@ pub fn post(unit: &Unit, index: u32, to: &Address, due: i64) -> Envelope {
         due: Timestamp(due),
         body: "{}".into(),
         deaths: 0,
+        // Every second one says how it waits, so that whatever moves a row is seen to take that along.
+        turn: (index % 2 == 1).then(|| "{\"group\":\"crew\"}".into()),
         recovered: false,
     }
 }
