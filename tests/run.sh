@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
-# compiler, PostgreSQL 15 and ffmpeg, at the versions that the distribution pins), and starts a private PostgreSQL for
-# the tests, which is gone afterwards.
+# compiler, PostgreSQL 15, ffmpeg and Python, at the versions that the distribution pins; an S3 server from PyPI, at the
+# versions in tests/s3/requirements.txt), and starts a private PostgreSQL and S3 for the tests, which are gone afterwards.
 # With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
 # "journal".
 set -euo pipefail
@@ -24,12 +24,24 @@ fi
 if ! command -v ffprobe >/dev/null || ! command -v ffmpeg >/dev/null; then
     missing+=(ffmpeg)
 fi
+# The S3 server lives in an environment of its own.
+if ! python3 -c 'import ensurepip' 2>/dev/null; then
+    missing+=(python3-venv)
+fi
 if [ ${#missing[@]} -gt 0 ]; then
     echo "installing what is missing: ${missing[*]}" >&2
     apt-get update -qq
     DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >&2
 fi
 programs=$(postgres_programs)
+
+s3=target/s3
+if ! cmp -s tests/s3/requirements.txt "$s3/installed"; then
+    echo "installing an S3 server into $s3" >&2
+    python3 -m venv --clear "$s3"
+    "$s3/bin/pip" install -q --disable-pip-version-check --no-deps -r tests/s3/requirements.txt
+    cp tests/s3/requirements.txt "$s3/installed"
+fi
 
 if [ $# = 0 ]; then
     cargo fmt --all --check
@@ -50,6 +62,9 @@ if [ "$(id -u)" = 0 ]; then
     chown postgres: "$home"
 fi
 stop() {
+    if [ -n "${s3_server:-}" ]; then
+        kill "$s3_server" 2>/dev/null || true
+    fi
     as_postgres "$programs/pg_ctl" -D "$home/data" -m immediate -s stop >/dev/null 2>&1 || true
     rm -rf "$home"
 }
@@ -64,6 +79,20 @@ as_postgres "$programs/initdb" -D "$home/data" -U mixvideo -A trust -E UTF8 --no
 as_postgres "$programs/pg_ctl" -D "$home/data" -l "$home/log" -s -w -t 60 \
     -o "-p $port -k $home -c listen_addresses=127.0.0.1 -c max_connections=300" start
 export MIXVIDEO_TEST_POSTGRES="postgres://mixvideo@127.0.0.1:$port/postgres"
+
+# It takes a free port by itself and says what it is.
+"$s3/bin/python" tests/s3/server.py >"$home/s3" &
+s3_server=$!
+for _ in $(seq 600); do
+    if [ -s "$home/s3" ] || ! kill -0 "$s3_server" 2>/dev/null; then break; fi
+    sleep 0.1
+done
+if [ ! -s "$home/s3" ]; then
+    echo "the S3 server did not start" >&2
+    exit 1
+fi
+# shellcheck disable=SC1091
+source "$home/s3"
 
 if cargo nextest --version >/dev/null 2>&1; then
     cargo nextest run --workspace --locked --no-fail-fast "$@"

@@ -56,7 +56,7 @@ impl Move {
 }
 
 /// Starts and ends at rest.
-fn eased(part: f64) -> f64 {
+pub(super) fn eased(part: f64) -> f64 {
     let part = part.clamp(0.0, 1.0);
     part * part * (3.0 - 2.0 * part)
 }

@@ -11,7 +11,10 @@ mod data_url;
 mod error;
 mod inspect;
 mod picture;
+mod planes;
 mod style;
+mod timeline;
+mod transition;
 mod video;
 
 pub use camera::Move;
@@ -20,6 +23,7 @@ pub use error::Error;
 pub use inspect::{PictureFacts, PictureFault, PictureKind, inspect};
 pub use picture::take_picture;
 pub use style::{Restyle, Style, restyle};
+pub use transition::Transition;
 pub use video::{FPS, Film, Render, SECONDS, render};
 
 use std::path::Path;

@@ -1,27 +1,29 @@
-//! From a still picture to an H.264 video in an MP4, frame by frame, without an external program.
+//! From still pictures to an H.264 video in an MP4, frame by frame, without an external program.
 //!
-//! The picture is turned into the encoder's colours once. Each frame is then three sub-pixel crops, of one brightness
+//! A picture is turned into the encoder's colours once. Each frame is then three sub-pixel crops, of one brightness
 //! plane and two colour planes, which costs a third of cutting RGB and converting every frame.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use fast_image_resize::images::Image;
-use fast_image_resize::{PixelType, Resizer};
 use image::RgbImage;
 use muxide::api::{MuxerBuilder, VideoCodec};
 use openh264::encoder::{
     BitRate, Complexity, Encoder, EncoderConfig, FrameRate, FrameType, IntraFramePeriod, Profile, QpRange,
     RateControlMode, UsageType, VuiConfig,
 };
-use openh264::formats::YUVSlices;
 use openh264::{OpenH264API, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::camera::Move;
+use super::planes::{Frame, Planes};
+use super::timeline::{Timeline, View};
+use super::transition::Transition;
 use super::{Error, Window, picture, scale};
 
-/// How long a video may be, in seconds.
+/// How long a picture may be seen, in seconds.
 pub const SECONDS: std::ops::RangeInclusive<u32> = 1..=30;
 /// How many frames a second it may have.
 pub const FPS: std::ops::RangeInclusive<u32> = 10..=60;
@@ -32,10 +34,10 @@ const COARSENESS: (u8, u8) = (14, 32);
 /// A player can jump to a frame this often, in seconds.
 const KEY_FRAME_EVERY_S: u32 = 2;
 
-/// What video to make of a picture.
+/// What video to make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Render {
-    /// How long, in seconds: 1 to 30.
+    /// How long each picture is seen, in seconds: 1 to 30.
     pub seconds: u32,
     /// Frames a second: 10 to 60.
     pub fps: u32,
@@ -43,9 +45,20 @@ pub struct Render {
     pub width: u32,
     /// Pixels from top to bottom, even.
     pub height: u32,
-    /// How the camera moves.
+    /// How the camera moves over each picture.
     #[serde(rename = "move")]
     pub movement: Move,
+    /// How one picture gives way to the next.
+    pub transition: Transition,
+    /// How long that takes, in milliseconds; never more than half of a picture's time.
+    pub transition_ms: u32,
+}
+
+impl Render {
+    fn timeline(&self, pictures: usize) -> Timeline {
+        let shared = (u64::from(self.transition_ms) * u64::from(self.fps)).div_ceil(1_000);
+        Timeline::new(pictures as u32, self.seconds * self.fps, u32::try_from(shared).unwrap_or(u32::MAX))
+    }
 }
 
 /// A video that a job has left.
@@ -55,15 +68,13 @@ pub struct Film {
     pub frames: u32,
 }
 
-/// Makes the video of the picture at `input` and leaves it at `output`; the frame is filled, what does not fit its
-/// shape is cut. `progress` hears the part done after every frame.
-///
-/// The same picture and settings give the same bytes.
+/// Makes the video of `pictures`, at least one, one after the other, and leaves it at `output`; the frame is filled,
+/// what does not fit its shape is cut. `progress` hears the part done after every frame.
 ///
 /// # Errors
-/// A picture that cannot be read, [`Error::NotEncoded`], [`Error::File`].
-pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f32)) -> Result<Film, Error> {
-    let planes = Planes::of(&prepared(render, picture::open(input)?)?);
+/// What [`PictureFault`](super::PictureFault) names, [`Error::Undecodable`], [`Error::File`], [`Error::NotScaled`],
+/// [`Error::NotEncoded`].
+pub fn render(render: &Render, pictures: &[PathBuf], output: &Path, progress: &dyn Fn(f32)) -> Result<Film, Error> {
     let file = std::fs::File::create(output).map_err(|error| Error::file("write", error))?;
     let mut muxer = MuxerBuilder::new(BufWriter::new(file))
         .video(VideoCodec::H264, render.width, render.height, f64::from(render.fps))
@@ -72,15 +83,14 @@ pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f3
         .map_err(Error::not_encoded)?;
     let mut encoder =
         Encoder::with_api_config(OpenH264API::from_source(), settings(render)).map_err(Error::not_encoded)?;
-    let mut shutter = Shutter::new(render.width, render.height);
-    let frames = render.seconds * render.fps;
+    let timeline = render.timeline(pictures.len());
+    let mut projector = Projector::new(render, pictures);
+    let frames = timeline.frames();
     for number in 0..frames {
-        let part = f64::from(number) / f64::from(frames.saturating_sub(1).max(1));
-        let window = render.movement.window(planes.size(), (render.width, render.height), part);
         let seconds = f64::from(number) / f64::from(render.fps);
-        let frame = shutter.take(&planes, window)?;
+        let frame = projector.show(timeline.at(number))?;
         let at = Timestamp::from_millis((seconds * 1000.0) as u64);
-        let encoded = encoder.encode_at(&frame, at).map_err(Error::not_encoded)?;
+        let encoded = encoder.encode_at(&frame.slices(), at).map_err(Error::not_encoded)?;
         let key_frame = matches!(encoded.frame_type(), FrameType::IDR | FrameType::I);
         muxer.write_video(seconds, &encoded.to_vec(), key_frame).map_err(Error::not_encoded)?;
         progress((number + 1) as f32 / frames as f32);
@@ -88,6 +98,43 @@ pub fn render(render: &Render, input: &Path, output: &Path, progress: &dyn Fn(f3
     muxer.finish_in_place().map_err(Error::not_encoded)?;
     muxer.into_writer().flush().map_err(|error| Error::file("write", error))?;
     Ok(Film { frames })
+}
+
+/// Shows pictures as they are needed, and holds no more of them in memory than are seen.
+struct Projector<'a> {
+    render: &'a Render,
+    pictures: &'a [PathBuf],
+    open: BTreeMap<usize, Planes>,
+    frame: Frame,
+    next: Frame,
+}
+
+impl<'a> Projector<'a> {
+    fn new(render: &'a Render, pictures: &'a [PathBuf]) -> Self {
+        let frame = || Frame::new(render.width, render.height);
+        Self { render, pictures, open: BTreeMap::new(), frame: frame(), next: frame() }
+    }
+
+    /// The frame for a view.
+    fn show(&mut self, view: View) -> Result<&Frame, Error> {
+        self.open.retain(|picture, _| *picture >= view.shot.picture);
+        let shots = std::iter::once(view.shot).chain(view.next.map(|(shot, _)| shot));
+        for (shot, frame) in shots.zip([&mut self.frame, &mut self.next]) {
+            let picture = match self.open.entry(shot.picture) {
+                Entry::Occupied(open) => open.into_mut(),
+                Entry::Vacant(place) => {
+                    let picture = picture::open(&self.pictures[shot.picture])?;
+                    place.insert(Planes::of(&prepared(self.render, picture)?))
+                }
+            };
+            let size = (self.render.width, self.render.height);
+            frame.show(picture, self.render.movement.window(picture.size(), size, shot.part))?;
+        }
+        if let Some((_, part)) = view.next {
+            self.render.transition.merge(&mut self.frame, &self.next, part);
+        }
+        Ok(&self.frame)
+    }
 }
 
 fn settings(render: &Render) -> EncoderConfig {
@@ -121,63 +168,4 @@ fn prepared(render: &Render, picture: RgbImage) -> Result<RgbImage, Error> {
     let whole = Window { left: 0.0, top: 0.0, width: f64::from(width), height: f64::from(height) };
     let side = |side: u32| (f64::from(side) * part).ceil() as u32;
     scale(&picture, whole, side(width), side(height))
-}
-
-/// A picture in the encoder's colours (BT.709, limited range), each plane in full size.
-struct Planes {
-    brightness: Image<'static>,
-    blue: Image<'static>,
-    red: Image<'static>,
-}
-
-impl Planes {
-    fn of(picture: &RgbImage) -> Self {
-        let (width, height) = picture.dimensions();
-        let plane = || Image::new(width, height, PixelType::U8);
-        let mut planes = Self { brightness: plane(), blue: plane(), red: plane() };
-        let targets =
-            planes.brightness.buffer_mut().iter_mut().zip(planes.blue.buffer_mut()).zip(planes.red.buffer_mut());
-        for (((y, u), v), pixel) in targets.zip(picture.pixels()) {
-            let [red, green, blue] = pixel.0.map(i32::from);
-            // ITU-R BT.709-6, item 3, in parts of 65,536; the half is for rounding.
-            *y = ((11_966 * red + 40_254 * green + 4_064 * blue + (16 << 16) + 32_768) >> 16) as u8;
-            *u = ((-6_596 * red - 22_189 * green + 28_785 * blue + (128 << 16) + 32_768) >> 16) as u8;
-            *v = ((28_785 * red - 26_145 * green - 2_640 * blue + (128 << 16) + 32_768) >> 16) as u8;
-        }
-        planes
-    }
-
-    fn size(&self) -> (u32, u32) {
-        (self.brightness.width(), self.brightness.height())
-    }
-}
-
-/// Cuts frames out of planes, into buffers that are used again.
-struct Shutter {
-    resizer: Resizer,
-    brightness: Image<'static>,
-    blue: Image<'static>,
-    red: Image<'static>,
-}
-
-impl Shutter {
-    fn new(width: u32, height: u32) -> Self {
-        let plane = |width, height| Image::new(width, height, PixelType::U8);
-        Self {
-            resizer: Resizer::new(),
-            brightness: plane(width, height),
-            blue: plane(width / 2, height / 2),
-            red: plane(width / 2, height / 2),
-        }
-    }
-
-    fn take(&mut self, planes: &Planes, window: Window) -> Result<YUVSlices<'_>, Error> {
-        let options = window.cut();
-        self.resizer.resize(&planes.brightness, &mut self.brightness, &options).map_err(Error::not_scaled)?;
-        self.resizer.resize(&planes.blue, &mut self.blue, &options).map_err(Error::not_scaled)?;
-        self.resizer.resize(&planes.red, &mut self.red, &options).map_err(Error::not_scaled)?;
-        let (width, height) = (self.brightness.width() as usize, self.brightness.height() as usize);
-        let slices = (self.brightness.buffer(), self.blue.buffer(), self.red.buffer());
-        Ok(YUVSlices::new(slices, (width, height), (width, width / 2, width / 2)))
-    }
 }

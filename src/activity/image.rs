@@ -18,6 +18,9 @@ pub(super) async fn run(activities: &Activities, running: Running<'_>) -> Result
         height: settings.optional_whole("height", &SIDE_RANGE)?,
     };
     let picture = activities.storage.get(settings.working_file("picture")?, FILE_BYTES_MAX).await?;
-    let (file, report) = activities.work(running, &Job::Image(restyle), picture, "jpg").await?;
+    let desk = activities.desk()?;
+    desk.lay(0, picture).await?;
+    let name = format!("{}.jpg", running.call.step);
+    let (file, report) = activities.work(running, &Job::Image(restyle), desk, &name).await?;
     Ok(json!({ "file": file, "type": "image/jpeg", "width": report["width"], "height": report["height"] }))
 }

@@ -7,6 +7,7 @@
 //! A step reads the working files of its own task and customers' inputs by digest, nothing else: a task's parameters
 //! come from its user and must not open another's files.
 
+pub mod fetch;
 pub mod here;
 mod image;
 mod noop;
@@ -27,13 +28,14 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use fetch::Fetcher;
 pub use mixvideo_media as media;
 pub use storage::Storage;
 pub use worker::WorkerPool;
 
 use crate::domain::Failure;
 use crate::domain::workflow::{Activity, StepCall};
-use worker::{INPUT, Job, OUTPUT};
+use worker::{Job, OUTPUT, input_name};
 
 /// The largest file that a step takes from storage or a worker, in bytes.
 const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -45,6 +47,7 @@ pub type Progress<'a> = &'a (dyn Fn(f32) + Send + Sync);
 #[derive(Clone, Debug)]
 pub struct Activities {
     storage: Storage,
+    fetcher: Fetcher,
     workers: WorkerPool,
     scratch: PathBuf,
 }
@@ -58,16 +61,16 @@ struct Running<'a> {
 }
 
 impl Activities {
-    /// Activities over `storage`, with workers' directories below `scratch`, which is made when missing. What workers
+    /// Activities over `storage`, following links by `fetcher`, with workers' directories below `scratch`, which is made when missing. What workers
     /// of dead servers left there is removed.
     ///
     /// # Errors
     /// When `scratch` cannot be made or read.
-    pub fn open(storage: Storage, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
+    pub fn open(storage: Storage, fetcher: Fetcher, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(scratch)?;
         let scratch = scratch.canonicalize()?;
         sweep(&scratch)?;
-        Ok(Self { storage, workers, scratch })
+        Ok(Self { storage, fetcher, workers, scratch })
     }
 
     /// Where the steps' files are.
@@ -98,28 +101,35 @@ impl Activities {
         }
     }
 
-    /// Has a worker do `job` on `input`, keeps what it leaves as the step's working file with `ending`, and returns
-    /// that file's key and the worker's report.
-    async fn work(
-        &self,
-        running: Running<'_>,
-        job: &Job,
-        input: Bytes,
-        ending: &str,
-    ) -> Result<(String, Value), Failure> {
+    /// A directory for one job of a worker, gone when it is dropped.
+    fn desk(&self) -> Result<Desk, Failure> {
         let prefix = format!("{DIRECTORY_PREFIX}{}-", std::process::id());
-        let directory = tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.scratch).map_err(no_scratch)?;
-        tokio::fs::write(directory.path().join(INPUT), &input).await.map_err(no_scratch)?;
-        drop(input);
+        Ok(Desk(tempfile::Builder::new().prefix(&prefix).tempdir_in(&self.scratch).map_err(no_scratch)?))
+    }
+
+    /// Has a worker do `job` on what lies on `desk`, keeps what it leaves as the step's working file `name`, and returns
+    /// that file's key and the worker's report.
+    async fn work(&self, running: Running<'_>, job: &Job, desk: Desk, name: &str) -> Result<(String, Value), Failure> {
+        let Desk(directory) = desk;
         let timeout = Duration::from_millis(running.call.timeout_ms);
         let report = self.workers.run(job, directory.path(), running.progress, running.cancel, timeout).await?;
         let output = directory.path().join(OUTPUT);
         if tokio::fs::metadata(&output).await.map_err(no_scratch)?.len() > FILE_BYTES_MAX {
             return Err(Failure::fatal("result_too_large", "the result is larger than allowed"));
         }
-        let key = format!("{}{}.{ending}", work_prefix(running.call), running.call.step);
+        let key = format!("{}{name}", work_prefix(running.call));
         self.storage.put(&key, tokio::fs::read(&output).await.map_err(no_scratch)?).await?;
         Ok((key, report))
+    }
+}
+
+/// Where a worker finds its inputs and leaves its output.
+struct Desk(tempfile::TempDir);
+
+impl Desk {
+    /// Lays down input `number`, from 0.
+    async fn lay(&self, number: usize, input: Bytes) -> Result<(), Failure> {
+        tokio::fs::write(self.0.path().join(input_name(number)), &input).await.map_err(no_scratch)
     }
 }
 

@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::domain::Failure;
-use crate::domain::workflow::StepCall;
+use crate::domain::workflow::{PICTURES, StepCall};
 
 /// The most of a wrong value that is repeated in a message, in characters.
 const SHOWN_MAX: usize = 40;
@@ -70,8 +70,26 @@ impl<'a> Settings<'a> {
 
     /// The key of a working file of the step's own task.
     pub(super) fn working_file(self, key: &str) -> Result<&'a str, Failure> {
-        let file = self.value(key).and_then(Value::as_str).filter(|file| file.starts_with(&super::work_prefix(self.0)));
+        let file = self.value(key).and_then(|file| self.own(file));
         file.ok_or_else(|| self.fault(key, "the file of an earlier step of this task"))
+    }
+
+    /// The keys of working files of the step's own task: of one, or of those in a list.
+    pub(super) fn working_files(self, key: &str) -> Result<Vec<&'a str>, Failure> {
+        let files = match self.value(key) {
+            Some(Value::Array(list)) if (1..=*PICTURES.end()).contains(&list.len()) => {
+                list.iter().map(|file| self.own(file)).collect()
+            }
+            file => file.and_then(|file| self.own(file)).map(|file| vec![file]),
+        };
+        let most = PICTURES.end();
+        files.ok_or_else(|| {
+            self.fault(key, &format!("the file of an earlier step of this task, or up to {most} of them"))
+        })
+    }
+
+    fn own(self, file: &'a Value) -> Option<&'a str> {
+        file.as_str().filter(|file| file.starts_with(&super::work_prefix(self.0)))
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::activity::{self, Activities, Storage, WorkerPool};
+use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::{Backend, Config};
 use crate::domain::workflow::Activity;
@@ -77,6 +77,9 @@ pub enum Error {
         #[source]
         source: Box<activity::storage::Error>,
     },
+    /// Links could not be followed.
+    #[error("TLS could not be set up")]
+    Tls(#[source] reqwest::Error),
     /// Something of the machine could not be used.
     #[error("{what} could not be used")]
     Machine {
@@ -132,7 +135,8 @@ impl App {
         let library = definitions::library(&config.workflows.directory, &database, clock.now()).await?;
         let storage = Storage::open(&config.storage.url)
             .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
-        let activities = open_activities(&config, storage.clone())?;
+        let fetcher = Fetcher::new(config.fetch.allow_hosts.clone()).map_err(Error::Tls)?;
+        let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
@@ -156,6 +160,7 @@ impl App {
             engine: engine.clone(),
             library,
             storage: storage.clone(),
+            fetcher,
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal),
             templates: Templates::new(database.clone()),
@@ -246,7 +251,7 @@ async fn open_journal(config: &Config) -> Result<Journal, Error> {
     Journal::open(&options, tables::ALL, config.engine.partitions).await.map_err(failed)
 }
 
-fn open_activities(config: &Config, storage: Storage) -> Result<Activities, Error> {
+fn open_activities(config: &Config, storage: Storage, fetcher: Fetcher) -> Result<Activities, Error> {
     let mega = 1_048_576;
     let limits = activity::worker::Limits {
         memory_bytes: config.worker.memory_mb * mega,
@@ -257,7 +262,7 @@ fn open_activities(config: &Config, storage: Storage) -> Result<Activities, Erro
     let executable = std::env::current_exe().map_err(machine("the path of this program"))?;
     let workers = WorkerPool::new(executable, limits, config.lanes.media());
     let scratch = &config.worker.scratch;
-    Activities::open(storage, workers, scratch)
+    Activities::open(storage, fetcher, workers, scratch)
         .map_err(machine(format!("the directory {} of the workers", scratch.display())))
 }
 

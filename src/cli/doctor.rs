@@ -2,6 +2,7 @@
 
 mod workflows;
 
+use std::error::Error as _;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use self::workflows::Workflow;
 use super::table::aligned;
 use super::{Error, database, print_json};
-use crate::activity::Storage;
+use crate::activity::storage::{self, Storage};
 use crate::activity::worker::{self, Job, Limits, WorkerPool};
 use crate::config::{Config, Faults};
 use crate::runtime::clock::{Clock, SystemClock};
@@ -77,7 +78,8 @@ async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     let mut checks = vec![Check::of("configuration", Ok("every key is known and every value can be used".to_owned()))];
     checks.extend(look_at_database(config).await);
     checks.push(Check::of("disk", free_space(config).await));
-    checks.push(Check::of("storage", storage(config).await));
+    let storage = tokio::time::timeout(TRIAL_LIMIT, look_at_storage(config)).await;
+    checks.push(Check::of("storage", storage.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))));
     let worker = tokio::time::timeout(TRIAL_LIMIT, worker(config)).await;
     let worker = worker.unwrap_or_else(|_| Err("the worker did not end in time".to_owned()));
     let works = worker.is_ok();
@@ -195,9 +197,13 @@ async fn free_space(config: &Config) -> Result<String, String> {
 }
 
 /// Writes a file, reads it back and deletes it.
-async fn storage(config: &Config) -> Result<String, String> {
+async fn look_at_storage(config: &Config) -> Result<String, String> {
     const BYTES: &[u8] = b"mixvideo doctor";
-    let said = |error: crate::activity::storage::Error| error.to_string();
+    // What S3 answers has several lines.
+    let said = |error: storage::Error| match error.source() {
+        Some(cause) => format!("{error}: {}", cause.to_string().split_whitespace().collect::<Vec<_>>().join(" ")),
+        None => error.to_string(),
+    };
     let key = format!("work/doctor-{}/probe.txt", std::process::id());
     let storage = Storage::open(&config.storage.url).map_err(said)?;
     storage.put(&key, BYTES).await.map_err(said)?;

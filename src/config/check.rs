@@ -6,6 +6,8 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Layered;
+use crate::activity::fetch::AllowedHost;
+use crate::activity::storage::{Place, PlaceFault};
 
 /// Whole numbers and the least and the greatest that each may be.
 const RANGES: [(&str, i64, i64); 16] = [
@@ -59,6 +61,10 @@ pub(super) fn values(layered: &Layered) -> Vec<String> {
             faults.push(layered.fault(key, what));
         }
     }
+    if let Some(Value::Array(hosts)) = layered.value("fetch.allow_hosts") {
+        let wrong = hosts.iter().filter_map(|host| host.as_str()?.parse::<AllowedHost>().err());
+        faults.extend(wrong.map(|what| layered.fault("fetch.allow_hosts", &format!("cannot be used: {what}"))));
+    }
     faults
 }
 
@@ -86,7 +92,7 @@ fn backend(text: &str) -> Option<&'static str> {
 }
 
 fn storage_url(text: &str) -> Option<&'static str> {
-    (!text.starts_with("file://")).then_some("must begin with file://")
+    Place::parse(text).err().map(|PlaceFault(what)| what)
 }
 
 fn not_empty(text: &str) -> Option<&'static str> {

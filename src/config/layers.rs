@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT_FILE, DEFAULTS};
+use super::{Config, DEFAULT_FILE, DEFAULTS, without_password};
 
 /// What names of environment variables begin with.
 const PREFIX: &str = "MIXVIDEO__";
@@ -173,6 +173,11 @@ fn as_kind(like: &Value, value: Value) -> Option<Value> {
         (Value::Integer(_), Value::String(text)) => text.trim().parse().ok().map(Value::Integer),
         (Value::Boolean(_), Value::Boolean(flag)) => Some(Value::Boolean(flag)),
         (Value::Boolean(_), Value::String(text)) => text.trim().parse().ok().map(Value::Boolean),
+        (Value::Array(_), Value::Array(list)) if list.iter().all(Value::is_str) => Some(Value::Array(list)),
+        (Value::Array(_), Value::String(text)) => {
+            let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            Some(Value::Array(texts.map(Into::into).collect()))
+        }
         _ => None,
     }
 }
@@ -181,11 +186,16 @@ fn kind(value: &Value) -> &'static str {
     match value {
         Value::Integer(_) => "a whole number",
         Value::Boolean(_) => "true or false",
+        Value::Array(_) => "a list of texts",
         _ => "a text",
     }
 }
 
-/// ` = value`, unless the value is a secret.
+/// ` = value`, without passwords, unless all of it is a secret.
 fn shown(key: &str, value: &Value) -> String {
-    if SECRET.contains(&key) { String::new() } else { format!(" = {value}") }
+    match value {
+        _ if SECRET.contains(&key) => String::new(),
+        Value::String(text) => format!(" = {}", Value::String(without_password(text))),
+        value => format!(" = {value}"),
+    }
 }

@@ -17,6 +17,8 @@ use serde::Deserialize;
 
 pub use layers::{Faults, Flag, Sources};
 
+use crate::activity::fetch::AllowedHost;
+
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
 /// The file that is read when none is named, if it exists.
@@ -36,6 +38,8 @@ pub struct Config {
     pub storage: Storage,
     /// Links to files.
     pub files: Files,
+    /// Following links.
+    pub fetch: Fetch,
     /// Workflow definitions.
     pub workflows: Workflows,
     /// The engine's limits.
@@ -106,6 +110,14 @@ pub struct Storage {
 pub struct Files {
     /// How long a link to a result works, in seconds.
     pub url_expiry_seconds: u64,
+}
+
+/// `[fetch]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    /// Hosts that links may lead to wherever they are.
+    pub allow_hosts: Vec<AllowedHost>,
 }
 
 /// `[workflows]`.
@@ -252,7 +264,7 @@ fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-/// A database's address without what stands between its scheme and the last `@`.
+/// An address without what stands between its scheme and the last `@`.
 fn without_password(url: &str) -> String {
     match (url.split_once("://"), url.rsplit_once('@')) {
         (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://...@{rest}"),

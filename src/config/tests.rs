@@ -81,14 +81,14 @@ fn all_faults_of_all_sources_are_told_at_once() {
     let (_directory, mut sources) =
         with_file("[server]\nbind = \"here\"\nworkers = \"many\"\n[log]\nformat = \"xml\"\n");
     sources.environment = vec![("MIXVIDEO__ENGINE__PARTITIONS".into(), "0".into())];
-    sources.flags = vec![Flag { name: "--storage", key: "storage.url", value: "s3://bucket".into() }];
+    sources.flags = vec![Flag { name: "--storage", key: "storage.url", value: "ftp://bucket".into() }];
     let faults = faults(&sources);
     for part in [
         "`server.workers` = \"many\" from",
         "mine.toml must be a whole number",
         "`engine.partitions` = 0 from the environment variable MIXVIDEO__ENGINE__PARTITIONS must lie between 1 and 1024",
         "`server.bind` = \"here\" from",
-        "`storage.url` = \"s3://bucket\" from the flag --storage must begin with file://",
+        "`storage.url` = \"ftp://bucket\" from the flag --storage must begin with file:// or s3://",
         "`log.format` = \"xml\"",
     ] {
         assert!(faults.iter().any(|fault| fault.contains(part)), "{part} is missing in {faults:#?}");
@@ -120,4 +120,24 @@ fn the_databases_password_is_never_shown() {
     let wrong = faults(&sources(&[("MIXVIDEO__DATABASE__URL", "mysql://mixvideo:hunter2@db.example/mixvideo")]));
     assert!(wrong[0].starts_with("`database.url` from the environment variable"), "{wrong:?}");
     assert!(!wrong[0].contains("hunter2"));
+}
+
+#[test]
+fn hosts_that_links_may_lead_to_are_a_list_in_a_file_and_a_text_with_commas_elsewhere() {
+    let (_directory, mut sources) = with_file("[fetch]\nallow_hosts = [\"images.local\"]\n");
+    let hosts = |sources: &Sources| Config::load(sources).unwrap().fetch.allow_hosts;
+    assert_eq!(hosts(&sources), ["images.local".parse().unwrap()]);
+    sources.environment = vec![("MIXVIDEO__FETCH__ALLOW_HOSTS".into(), "127.0.0.1:9000, [::1]".into())];
+    assert_eq!(hosts(&sources), ["127.0.0.1:9000".parse().unwrap(), "[::1]".parse().unwrap()]);
+    sources.environment[0].1 = "http://images.local".into();
+    assert!(faults(&sources)[0].contains("`http://images.local` is not a host such as"), "{:?}", faults(&sources));
+    let (_directory, wrong) = with_file("[fetch]\nallow_hosts = [1]\n");
+    assert!(faults(&wrong)[0].ends_with("must be a list of texts"), "{:?}", faults(&wrong));
+}
+
+#[test]
+fn keys_in_the_storages_address_are_refused_and_not_shown() {
+    let faults = faults(&sources(&[("MIXVIDEO__STORAGE__URL", "s3://AKIA:hunter2@films/a")]));
+    assert!(faults[0].contains("\"s3://...@films/a\"") && faults[0].contains("AWS_SECRET_ACCESS_KEY"), "{faults:?}");
+    assert!(!faults[0].contains("hunter2"), "{faults:?}");
 }

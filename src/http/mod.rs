@@ -32,8 +32,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use uuid::Uuid;
 
-use crate::activity::Storage;
 use crate::activity::signed_url::Secret;
+use crate::activity::{Fetcher, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
@@ -60,6 +60,8 @@ pub struct State {
     pub library: Arc<Library>,
     /// Customers' pictures and results.
     pub storage: Storage,
+    /// Which links may be followed.
+    pub fetcher: Fetcher,
     /// Who may call.
     pub keys: Keys,
     /// Tasks, for reading.

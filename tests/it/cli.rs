@@ -99,7 +99,7 @@ fn the_doctor_finds_a_fresh_directory_fit_and_changes_nothing_in_the_database() 
     }
     let workflows = report["workflows"].as_array().unwrap();
     let named = |name: &str| workflows.iter().find(|workflow| workflow["name"] == name).unwrap();
-    assert_eq!((workflows.len(), &named("noop")["needs"]), (4, &serde_json::json!(["the lane local"])));
+    assert_eq!((workflows.len(), &named("noop")["needs"]), (5, &serde_json::json!(["the lane local"])));
     let set = named("photo-set-workflow");
     assert_eq!(
         (&set["runs"], &set["lacks"], &set["priority"]),

@@ -12,4 +12,6 @@ mod journal;
 mod media;
 mod postgres;
 mod server;
+mod site;
+mod storage;
 mod templates;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
-use mixvideo::activity::Storage;
+use mixvideo::activity::{Fetcher, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
 use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
@@ -163,6 +163,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         engine: engine.clone(),
         library,
         storage,
+        fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
         tasks: Tasks::start(journal),
         templates: templates.clone(),
@@ -201,6 +202,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     server.other = server.key(Role::Client, Some("other"), None).await.1;
     for (code, template_type, workflow, is_active) in [
         ("film", TemplateType::Video, "video-generation-workflow", true),
+        ("slideshow", TemplateType::Video, "slideshow-workflow", true),
         ("still", TemplateType::Image, "image-generation-workflow", true),
         ("noop", TemplateType::Video, "noop", true),
         ("asleep", TemplateType::Video, "noop", false),

@@ -2,14 +2,16 @@
 
 use std::io::{BufRead, Read, Write};
 use std::panic::AssertUnwindSafe;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use rlimit::Resource;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{ASSIGNMENT_BYTES_MAX, Assignment, INPUT, Job, Limits, MISBEHAVE_VARIABLE, Misbehaviour, OUTPUT, Said};
+use super::{
+    ASSIGNMENT_BYTES_MAX, Assignment, INPUT, Job, Limits, MISBEHAVE_VARIABLE, Misbehaviour, OUTPUT, Said, input_name,
+};
 use crate::activity::media;
 use crate::domain::Failure;
 
@@ -111,7 +113,10 @@ fn carry_out(job: &Job) -> Result<Value, Failure> {
     };
     match job {
         Job::Picture => reported(media::take_picture(input, output)),
-        Job::Render(render) => reported(media::render(render, input, output, &progress)),
+        Job::Render { render, pictures } => {
+            let inputs: Vec<PathBuf> = (0..*pictures).map(|number| input_name(number).into()).collect();
+            reported(media::render(render, &inputs, output, &progress))
+        }
         Job::Image(restyle) => reported(media::restyle(restyle, input, output)),
         Job::Misbehave { how } if std::env::var_os(MISBEHAVE_VARIABLE).is_some() => Ok(misbehave(*how)),
         Job::Misbehave { .. } => Err(Failure::fatal("job_unknown", "there is no such job")),

@@ -6,7 +6,7 @@
 //! The protocol, all in JSON lines: the parent writes one [`Assignment`] to the child's stdin and keeps stdin open; the
 //! child answers on stdout with any number of `{"progress":0.42}` and then one `{"done":{...}}` or
 //! `{"failed":{"code","message","retryable"}}`. The job's files are [`INPUT`] and [`OUTPUT`] in the child's working
-//! directory. When stdin ends, the parent is gone and the child ends too.
+//! directory; a job on several pictures reads [`input_name`]s. When stdin ends, the parent is gone and the child ends too.
 
 mod child;
 mod pool;
@@ -15,12 +15,19 @@ use serde::{Deserialize, Serialize};
 
 pub use child::worker_main;
 pub use pool::WorkerPool;
+pub(super) use pool::cancelled;
 
 use super::media::{Render, Restyle};
 use crate::domain::Failure;
 
 /// The file a job reads, in its working directory.
 pub const INPUT: &str = "input";
+/// The file in which a job on several pictures finds picture `number`, from 0; the first is [`INPUT`].
+#[must_use]
+pub fn input_name(number: usize) -> String {
+    if number == 0 { INPUT.to_owned() } else { format!("{INPUT}-{number}") }
+}
+
 /// The file a job leaves, in its working directory.
 pub const OUTPUT: &str = "output";
 
@@ -54,8 +61,13 @@ impl Default for Limits {
 pub enum Job {
     /// Decodes a customer's picture into an upright working copy.
     Picture,
-    /// Makes a video of a working copy.
-    Render(Render),
+    /// Makes a video of working copies.
+    Render {
+        /// What video.
+        render: Render,
+        /// Of how many.
+        pictures: usize,
+    },
     /// Makes a picture of a working copy.
     Image(Restyle),
     /// Does what no job should, to show that the parent survives it. Refused unless the environment allows it.

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Assignment, Job, Limits, MISBEHAVE_VARIABLE, Said};
 use crate::domain::Failure;
 
-/// How much a child may say on stdout in bytes; a video of 30 s at 60 frames a second reports 1,800 times 32 bytes.
+/// How much a child may say on stdout in bytes; a video of 120 s at 60 frames a second reports 7,200 times 32 bytes.
 const STDOUT_BYTES_MAX: u64 = 1 << 20;
 /// How much of a child's stderr is kept for the log, in bytes.
 const STDERR_BYTES_MAX: u64 = 8 * 1024;
@@ -183,7 +183,8 @@ fn died(status: ExitStatus, trace: &[u8]) -> Failure {
     }
 }
 
-fn cancelled() -> Failure {
+/// How a step ends that was told to.
+pub fn cancelled() -> Failure {
     Failure::fatal("cancelled", "the step was cancelled")
 }
 

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use super::definition::Definition;
 
 /// The definitions that come with the product: the file's name and its text.
-pub const BUNDLED: [(&str, &str); 4] = [
+pub const BUNDLED: [(&str, &str); 5] = [
     ("video-generation-workflow.toml", include_str!("../../../workflows/video-generation-workflow.toml")),
     ("image-generation-workflow.toml", include_str!("../../../workflows/image-generation-workflow.toml")),
     ("noop.toml", include_str!("../../../workflows/noop.toml")),
     ("photo-set-workflow.toml", include_str!("../../../workflows/photo-set-workflow.toml")),
+    ("slideshow-workflow.toml", include_str!("../../../workflows/slideshow-workflow.toml")),
 ];
 
 /// Every definition that a task may be pinned to, and which one of each name new tasks take.

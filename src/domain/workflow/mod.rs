@@ -20,7 +20,7 @@ mod when;
 pub use definition::{Concurrency, Definition, Pinned, Produces, Retry, Step};
 pub use library::{BUNDLED, DuplicateName, Library};
 pub use needs::Need;
-pub use parameter::{FieldFault, Parameter, ParameterKind};
+pub use parameter::{FieldFault, PICTURES, Parameter, ParameterKind};
 pub use parse::{Fault, InvalidDefinition, limits};
 pub use step::{Activity, Settings, StepCall};
 pub use when::When;

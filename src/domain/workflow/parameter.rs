@@ -1,6 +1,11 @@
 //! What a workflow asks of the request: its parameters, and the check that a request has them.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
+
+/// How many pictures a list of them may have.
+pub const PICTURES: RangeInclusive<usize> = 2..=20;
 
 /// What a parameter holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, strum::EnumIter, strum::EnumString, strum::IntoStaticStr)]
@@ -8,6 +13,8 @@ use serde_json::Value;
 pub enum ParameterKind {
     /// A picture: a data URL, an http or https URL, or `{"file": KEY}` for one that is in storage already.
     Picture,
+    /// Several pictures, in order: a list of [`PICTURES`] of them.
+    Pictures,
     /// A text.
     Text,
     /// A number.
@@ -56,7 +63,10 @@ impl Parameter {
     /// Why `value` cannot be this parameter.
     pub(super) fn reason_against(&self, value: &Value) -> Option<String> {
         match (self.kind, value) {
-            (ParameterKind::Picture, value) => picture_fault(value),
+            (ParameterKind::Picture, value) => {
+                (!is_picture(value)).then(|| format!("must be a picture: {PICTURE_FORMS}"))
+            }
+            (ParameterKind::Pictures, value) => pictures_fault(value),
             (ParameterKind::Text, Value::String(text)) => self.text_fault(text),
             (ParameterKind::Text, _) => Some("must be a text".into()),
             (ParameterKind::Number, Value::Number(number)) => self.number_fault(number.as_f64()),
@@ -86,15 +96,26 @@ impl Parameter {
     }
 }
 
+/// What a picture may come as, for a client's developer.
+const PICTURE_FORMS: &str = "a data URL (data:image/jpeg;base64,...) or an http or https link";
+
 /// Only the form is checked: what the bytes hold is found out by who decodes them.
-fn picture_fault(value: &Value) -> Option<String> {
+fn is_picture(value: &Value) -> bool {
     let starts = |text: &str, prefix: &str| {
         text.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix)) && text.len() > prefix.len()
     };
-    let good = match value {
+    match value {
         Value::String(text) => ["data:image/", "https://", "http://"].iter().any(|prefix| starts(text, prefix)),
         Value::Object(table) => table.get("file").and_then(Value::as_str).is_some_and(|key| !key.is_empty()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
+    }
+}
+
+fn pictures_fault(value: &Value) -> Option<String> {
+    let (least, most) = (PICTURES.start(), PICTURES.end());
+    let Some(list) = value.as_array().filter(|list| PICTURES.contains(&list.len())) else {
+        return Some(format!("must be a list of {least} to {most} pictures, each {PICTURE_FORMS}"));
     };
-    (!good).then(|| "must be a picture: a data URL (data:image/jpeg;base64,...)".into())
+    let wrong = list.iter().position(|picture| !is_picture(picture))? + 1;
+    Some(format!("must hold pictures alone, each {PICTURE_FORMS}; number {wrong} is none"))
 }

@@ -48,9 +48,10 @@ impl Activity {
         Some(match self {
             Self::Noop => return None,
             Self::Picture => Settings { required: &["source"], optional: &[] },
-            Self::Render => {
-                Settings { required: &["picture"], optional: &["seconds", "fps", "format", "width", "height", "move"] }
-            }
+            Self::Render => Settings {
+                required: &["picture"],
+                optional: &["seconds", "fps", "format", "width", "height", "move", "transition", "transition_ms"],
+            },
             Self::Image => Settings { required: &["picture"], optional: &["style", "width", "height"] },
             Self::Store => Settings { required: &["file", "kind"], optional: &[] },
         })

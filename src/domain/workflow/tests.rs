@@ -7,6 +7,7 @@ use crate::domain::Priority;
 
 const VIDEO: &str = BUNDLED[0].1;
 const IMAGE: &str = BUNDLED[1].1;
+const SLIDESHOW: &str = BUNDLED[4].1;
 const NOOP: &str = BUNDLED[2].1;
 
 const HEAD: &str = "name = \"w\"\ndescription = \"d\"\nproduces = \"nothing\"\n";
@@ -65,6 +66,13 @@ fn the_bundled_definitions_are_valid() {
             Produces::Video,
             &["store_film".to_owned(), "store_cover".to_owned()],
             &[Activity::Picture, Activity::Render, Activity::Image, Activity::Store],
+        ),
+        (
+            SLIDESHOW,
+            "slideshow-workflow",
+            Produces::Video,
+            &["store".to_owned()],
+            &[Activity::Picture, Activity::Render, Activity::Store],
         ),
     ] {
         let definition = Definition::parse(name, source).unwrap();
@@ -173,7 +181,7 @@ fn a_setting_that_the_activity_does_not_know_or_misses_is_a_fault() {
         faults(body),
         [
             "steps.a.with.picture: is missing: `render` needs it",
-            "steps.a.with.secs: is unknown; `render` knows picture, seconds, fps, format, width, height, move",
+            "steps.a.with.secs: is unknown; `render` knows picture, seconds, fps, format, width, height, move, transition, transition_ms",
         ]
     );
     assert_eq!(step_faults("with = { anything = 5 }"), [""; 0], "a noop takes whatever it is given");
@@ -423,7 +431,7 @@ fn a_parameter_declaration_is_checked() {
     assert_eq!(declared("required = true"), ["parameters.p.kind: is missing"]);
     assert_eq!(
         declared("kind = \"song\""),
-        ["parameters.p.kind: `song` is unknown; known are picture, text, number, flag"]
+        ["parameters.p.kind: `song` is unknown; known are picture, pictures, text, number, flag"]
     );
     assert_eq!(declared("kind = \"flag\"\ndefault = 3"), ["parameters.p.default: must be true or false"]);
     assert_eq!(
@@ -475,7 +483,7 @@ fn a_request_is_checked_field_by_field() {
     {
         assert_eq!(
             faults(json!({ "imageUrl": picture })),
-            ["imageUrl must be a picture: a data URL (data:image/jpeg;base64,...)"],
+            ["imageUrl must be a picture: a data URL (data:image/jpeg;base64,...) or an http or https link"],
         );
     }
     let with = |key: &str, value: Value| faults(json!({ "imageUrl": "https://a/b", key: value }));
@@ -577,4 +585,23 @@ fn durable_names_are_as_written_down() {
     );
     let pinned = Pinned { name: "noop".into(), digest: "d".into() };
     assert_eq!(serde_json::to_string(&pinned).unwrap(), r#"{"name":"noop","digest":"d"}"#);
+}
+
+#[test]
+fn several_pictures_are_a_list_of_pictures() {
+    let definition = parse(SLIDESHOW).unwrap();
+    let reason = |pictures: Value| {
+        let faults = definition.check_parameters(&object(json!({ "pictures": pictures })));
+        faults.into_iter().next().map(|fault| format!("{} {}", fault.field, fault.reason))
+    };
+    let (link, data) = ("https://example.com/a.jpg", "data:image/png;base64,iVBORw0KGgo=");
+    assert_eq!(reason(json!([link, data, { "file": "inputs/1" }])), None);
+    assert_eq!(reason(json!(vec![link; 20])), None);
+    for wrong in [json!(link), json!([]), json!([link]), json!(vec![link; 21]), json!({ "file": "inputs/1" })] {
+        let said = reason(wrong).unwrap();
+        assert!(said.starts_with("pictures must be a list of 2 to 20 pictures"), "{said}");
+    }
+    let said = reason(json!([link, [link], data])).unwrap();
+    assert!(said.starts_with("pictures must hold pictures alone") && said.ends_with("number 2 is none"), "{said}");
+    assert_eq!(reason(json!(null)), Some("pictures is required".into()));
 }

@@ -189,6 +189,7 @@ pub struct Service {
     home: PathBuf,
     url: String,
     settings: Vec<(&'static str, String)>,
+    variables: Vec<(&'static str, &'static str)>,
     running: Option<Running>,
     _directory: tempfile::TempDir,
 }
@@ -211,7 +212,8 @@ impl Service {
         settings.extend(database.clone().map(|url| ("DATABASE__URL", url)));
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
         let caller = Caller { http: client(), base: Arc::default(), key: "".into() };
-        let mut service = Self { caller, home, url, settings, running: None, _directory: directory };
+        let mut service =
+            Self { caller, home, url, settings, variables: Vec::new(), running: None, _directory: directory };
         let key = service.told(&["keys", "create", "--role", "operator"]).await;
         service.caller.key = key.trim().into();
         service
@@ -221,6 +223,11 @@ impl Service {
     pub fn set(&mut self, key: &'static str, value: impl ToString) {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, value.to_string()));
+    }
+
+    /// Sets a variable of the environment for the servers to come.
+    pub fn set_variable(&mut self, name: &'static str, value: &'static str) {
+        self.variables.push((name, value));
     }
 
     /// Puts a workflow definition beside the bundled ones for the starts to come.
@@ -272,7 +279,9 @@ impl Service {
     pub fn launch(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.join("log")).unwrap();
-        let mut child = self.command(&["serve"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut command = self.command(&["serve"]);
+        command.envs(self.variables.iter().copied());
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let base = self.caller.base.clone();
         let listens = tokio::spawn(async move {

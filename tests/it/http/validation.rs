@@ -69,21 +69,53 @@ fn parameters_are_checked_by_the_workflow() {
 }
 
 #[test]
-fn a_picture_must_be_one_and_come_as_a_data_url() {
+fn a_picture_must_be_one_and_come_as_a_data_url_or_a_link_that_may_be_followed() {
     served(async |server| {
         let fault = async |picture: Value| {
             let faults = server.post("/task", task("film", json!({ "imageUrl": picture }))).await.faults();
             assert_eq!(faults.len(), 1);
             faults.into_iter().next().unwrap()
         };
-        let url = fault(json!("https://example.com/input.jpg")).await;
-        assert!(url.contains("later release") && url.contains("data URL"), "{url}");
+        for (link, word) in [
+            ("http://127.0.0.1/a.jpg", "`127.0.0.1`, which is not on the public internet"),
+            ("https://[::ffff:169.254.169.254]/", "not on the public internet"),
+            ("http://me@example.com/a.jpg", "password"),
+            ("https://example.com:5432/", "port 5432"),
+            ("http://exa mple.com/", "no valid URL"),
+        ] {
+            let reason = fault(json!(link)).await;
+            assert!(reason.starts_with("parameters.imageUrl is not taken: ") && reason.contains(word), "{reason}");
+        }
         assert!(fault(json!("data:image/png;base64,SGVsbG8=")).await.contains("JPEG, PNG or WebP"));
         assert!(fault(json!("data:image/png;base64,!")).await.contains("base64 is damaged"));
         assert!(fault(json!("ftp://x")).await.contains("must be a picture"));
         assert!(fault(json!({ "file": "results/a/video.mp4" })).await.contains("data URL"));
         assert!(fault(json!(7)).await.contains("must be a picture"));
         nothing_was_accepted(&server).await;
+    });
+}
+
+#[test]
+fn each_picture_of_several_is_checked_and_named_by_its_place() {
+    served(async |server| {
+        let pictures =
+            json!([PICTURE, "http://10.0.0.1/a.jpg", "data:image/png;base64,SGVsbG8=", "https://example.com/"]);
+        let faults = server.post("/task", task("slideshow", json!({ "pictures": pictures }))).await.faults();
+        assert_eq!(faults.len(), 2, "{faults:?}");
+        assert!(
+            faults[0].starts_with("parameters.pictures[1] is not taken: the link leads to `10.0.0.1`"),
+            "{faults:?}"
+        );
+        assert!(faults[1].starts_with("parameters.pictures[2] is not taken: this is no picture"), "{faults:?}");
+        let faults = server.post("/task", task("slideshow", json!({ "pictures": [PICTURE] }))).await.faults();
+        assert!(faults[0].starts_with("parameters.pictures must be a list of 2 to 20 pictures"), "{faults:?}");
+        nothing_was_accepted(&server).await;
+        let pictures = json!([PICTURE, "https://example.com/a.jpg"]);
+        server.post("/task/show", task("slideshow", json!({ "pictures": pictures }))).await.data();
+        let actor = server.get_as(&server.operator, "/ops/actors/task/show").await;
+        let kept = &actor.data()["state"]["request"]["parameters"]["pictures"];
+        assert!(kept[0]["file"].as_str().unwrap().starts_with("inputs/"), "{kept}");
+        assert_eq!(kept[1], "https://example.com/a.jpg");
     });
 }
 

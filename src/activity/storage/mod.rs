@@ -5,19 +5,26 @@
 //! renamed into place and whose directory is flushed too; S3 acknowledges nothing it could lose.
 //!
 //! Nobody ever sees half a file: every write replaces the whole object at once.
+//!
+//! Links to files stay ours ([`super::signed_url`]), also on S3: they end when the secret changes, answer the same way
+//! everywhere, and tell nobody where the bucket is. The price is that a video passes through the server.
+
+mod place;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
-use std::path::Path as FilePath;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt};
 use sha2::{Digest, Sha256};
 use tokio::sync::RwLock;
+
+pub use place::{Place, PlaceFault};
 
 use crate::domain::Timestamp;
 
@@ -31,8 +38,8 @@ pub enum Error {
     #[error("`{0}` is no storage key: names of letters, digits, `.`, `_` and `-`, joined by `/`")]
     InvalidKey(String),
     /// The configured URL names no storage this build can open.
-    #[error("cannot open storage at `{0}`: write file://DIRECTORY, for example file://data/files")]
-    UnknownUrl(String),
+    #[error("the storage's URL {0}")]
+    UnknownUrl(#[from] PlaceFault),
     /// The local directory cannot be made or read.
     #[error("cannot open storage directory `{directory}`")]
     Directory {
@@ -129,21 +136,13 @@ pub struct Storage {
 }
 
 impl Storage {
-    /// Opens `url`: `file://` and a directory, absolute or relative to the working directory; it is made when missing.
+    /// Opens the storage at `url`: see [`Place::parse`]. A directory is made when it is missing; the keys to S3 come from
+    /// the environment (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, or what else Amazon's machines offer).
     ///
     /// # Errors
-    /// [`Error::UnknownUrl`] and [`Error::Directory`].
+    /// [`Error::UnknownUrl`], [`Error::Directory`], [`Error::Store`].
     pub fn open(url: &str) -> Result<Self, Error> {
-        let directory =
-            url.strip_prefix("file://").filter(|rest| !rest.is_empty()).ok_or_else(|| Error::UnknownUrl(url.into()))?;
-        let failed = |source| Error::Directory { directory: directory.to_owned(), source };
-        std::fs::create_dir_all(directory).map_err(failed)?;
-        let absolute = FilePath::new(directory).canonicalize().map_err(failed)?;
-        let store = LocalFileSystem::new_with_prefix(absolute)
-            .map_err(|source| Error::of("open", directory, source))?
-            .with_fsync(true)
-            .with_automatic_cleanup(true);
-        Ok(Self { store: Arc::new(store), sweeping: Arc::default() })
+        Ok(Self { store: Place::parse(url)?.open()?, sweeping: Arc::default() })
     }
 
     /// Writes `bytes` as `key`, replacing what was there; durable when it returns.
@@ -306,135 +305,4 @@ pub(super) fn is_key(key: &str) -> bool {
 
 fn path_of(key: &str) -> Result<Path, Error> {
     if is_key(key) { Ok(Path::from(key)) } else { Err(Error::InvalidKey(key.to_owned())) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn storage() -> (tempfile::TempDir, Storage) {
-        let directory = tempfile::tempdir().unwrap();
-        let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
-        (directory, storage)
-    }
-
-    async fn text(reading: Reading) -> String {
-        let pieces: Vec<_> = reading.stream.map(|piece| piece.unwrap().to_vec()).collect().await;
-        String::from_utf8(pieces.concat()).unwrap()
-    }
-
-    #[tokio::test]
-    async fn what_is_put_is_read_whole_and_by_range() {
-        let (_directory, storage) = storage();
-        storage.put("work/t/a.mp4", "hello world").await.unwrap();
-        assert_eq!(storage.get("work/t/a.mp4", 11).await.unwrap(), "hello world");
-        let part = storage.read("work/t/a.mp4", Some(6..99)).await.unwrap();
-        assert_eq!((part.size, part.range.clone()), (11, 6..11));
-        assert_eq!(text(part).await, "world");
-        assert_eq!(text(storage.read("work/t/a.mp4", None).await.unwrap()).await, "hello world");
-        let outside = storage.read("work/t/a.mp4", Some(11..12)).await.err();
-        assert!(matches!(outside, Some(Error::OutOfRange { size: 11, .. })), "{outside:?}");
-    }
-
-    #[tokio::test]
-    async fn a_file_over_the_readers_limit_is_refused() {
-        let (_directory, storage) = storage();
-        storage.put("a", "12345").await.unwrap();
-        assert!(matches!(storage.get("a", 4).await, Err(Error::TooLarge { size: 5, limit: 4, .. })));
-    }
-
-    #[tokio::test]
-    async fn the_same_input_is_kept_once_under_its_digest() {
-        let (directory, storage) = storage();
-        let first = storage.put_input("abc").await.unwrap();
-        assert_eq!(first, "inputs/ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        assert_eq!(storage.put_input("abc").await.unwrap(), first);
-        assert_eq!(std::fs::read_dir(directory.path().join("files/inputs")).unwrap().count(), 1);
-    }
-
-    #[tokio::test]
-    async fn a_copy_replaces_and_outlives_its_original() {
-        let (_directory, storage) = storage();
-        storage.put("work/a", "one").await.unwrap();
-        storage.put("results/a", "old").await.unwrap();
-        storage.copy("work/a", "results/a").await.unwrap();
-        storage.put("work/a", "two").await.unwrap();
-        storage.delete("work/a").await.unwrap();
-        storage.delete("work/a").await.unwrap();
-        assert_eq!(storage.get("results/a", 9).await.unwrap(), "one");
-        assert!(matches!(storage.copy("work/a", "results/a").await, Err(Error::NotFound(_))));
-    }
-
-    #[tokio::test]
-    async fn a_copy_made_twice_leaves_nothing_behind() {
-        let (directory, storage) = storage();
-        storage.put("work/a", "one").await.unwrap();
-        for _ in 0..2 {
-            storage.copy("work/a", "results/a").await.unwrap();
-        }
-        let names = std::fs::read_dir(directory.path().join("files/results")).unwrap();
-        let names: Vec<_> = names.map(|entry| entry.unwrap().file_name()).collect();
-        assert_eq!(names, ["a"]);
-    }
-
-    #[tokio::test]
-    async fn a_sweep_takes_what_may_go_in_bounded_portions_and_nothing_beside_its_folder() {
-        let (directory, storage) = storage();
-        for key in ["work/t/a", "work/t/b", "work/t/c", "work/t2/a", "results/t/a"] {
-            storage.put(key, "12345").await.unwrap();
-        }
-        let spares_c = |file: &StoredFile| file.key != "work/t/c";
-        let first = storage.sweep("work/t", 1, spares_c).await.unwrap();
-        assert_eq!(first, Swept { files: 1, bytes: 5, more: true });
-        let second = storage.sweep("work/t", 9, spares_c).await.unwrap();
-        assert_eq!(second, Swept { files: 1, bytes: 5, more: false });
-        for kept in ["work/t/c", "work/t2/a", "results/t/a"] {
-            assert!(storage.size(kept).await.is_ok(), "{kept} was removed");
-        }
-        storage.sweep("work/t", 9, |_| true).await.unwrap();
-        assert!(!directory.path().join("files/work/t").exists(), "an empty directory was left behind");
-        assert_eq!(storage.sweep("work/t", 9, |_| true).await.unwrap(), Swept::default());
-        assert!(matches!(storage.sweep("../files", 9, |_| true).await, Err(Error::InvalidKey(_))));
-    }
-
-    #[tokio::test]
-    async fn an_input_that_is_sent_again_counts_as_new() {
-        let (directory, storage) = storage();
-        let key = storage.put_input("abc").await.unwrap();
-        let file = std::fs::File::open(directory.path().join("files").join(&key)).unwrap();
-        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_secs(1000)).unwrap();
-        storage.put_input("abc").await.unwrap();
-        let old = |file: &StoredFile| file.written < Timestamp(2_000_000);
-        assert_eq!(storage.sweep("inputs", 9, old).await.unwrap(), Swept::default());
-        assert_eq!(storage.get(&key, 3).await.unwrap(), "abc");
-    }
-
-    #[tokio::test]
-    async fn a_file_written_again_during_a_sweep_stays() {
-        let (_directory, storage) = storage();
-        storage.put("inputs/a", "1").await.unwrap();
-        // The first look is the listing's, the second the one before the removal.
-        let looks = std::sync::atomic::AtomicUsize::new(0);
-        let once = |_: &StoredFile| looks.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == 0;
-        assert_eq!(storage.sweep("inputs", 9, once).await.unwrap(), Swept::default());
-        assert!(storage.size("inputs/a").await.is_ok());
-    }
-
-    #[tokio::test]
-    async fn a_key_that_could_leave_the_storage_is_refused() {
-        let (_directory, storage) = storage();
-        let long = "a".repeat(256);
-        for key in
-            ["", "..", "../a", "a/../../b", "/etc/passwd", "a//b", "a/", ".hidden", "a b", "a%2fb", "ä", "a\0", &long]
-        {
-            assert!(matches!(storage.put(key, "x").await, Err(Error::InvalidKey(_))), "{key:?} was taken");
-            assert!(matches!(storage.get(key, 1).await, Err(Error::InvalidKey(_))), "{key:?} was read");
-        }
-    }
-
-    #[test]
-    fn an_unknown_storage_url_is_refused_with_an_example() {
-        let error = Storage::open("ftp://files").unwrap_err().to_string();
-        assert!(error.contains("file://data/files"), "{error}");
-    }
 }
