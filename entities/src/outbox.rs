@@ -23,6 +23,8 @@ pub struct Model {
     pub deaths: i64,
     /// 1 while it waits for the birth of its target.
     pub parked: i64,
+    /// 1 once its activity has noted that it begins to act.
+    pub begun: i64,
     /// When it was decided, in milliseconds.
     pub created_at: i64,
 }

@@ -10,6 +10,7 @@ use sea_orm_migration::sea_orm::{ConnectionTrait, DbBackend};
 mod m20261122_000001_journal;
 mod m20261122_000002_states;
 mod m20261122_000003_catalogue;
+mod m20261122_000006_begun;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -21,6 +22,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000001_journal::Migration),
             Box::new(m20261122_000002_states::Migration),
             Box::new(m20261122_000003_catalogue::Migration),
+            Box::new(m20261122_000006_begun::Migration),
         ]
     }
 }

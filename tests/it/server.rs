@@ -69,7 +69,7 @@ impl Activities for Script {
         }
         let result = match call.activity {
             Activity::Noop => Value::Null,
-            Activity::Picture | Activity::Render | Activity::Image => json!({ "file": "work/x" }),
+            Activity::Picture | Activity::Render | Activity::Image | Activity::Provider => json!({ "file": "work/x" }),
             Activity::Store => {
                 let kind = call.with["kind"].as_str().unwrap().to_owned();
                 let ending = if kind == "video" { "mp4" } else { "jpg" };

@@ -435,7 +435,7 @@ fn the_library_gives_new_tasks_the_current_definition_and_old_tasks_theirs() {
 fn durable_names_are_as_written_down() {
     use strum::IntoEnumIterator;
     let activities: Vec<&str> = Activity::iter().map(Into::into).collect();
-    assert_eq!(activities, ["noop", "picture", "render", "image", "store"]);
+    assert_eq!(activities, ["noop", "picture", "render", "image", "store", "provider"]);
     let call = StepCall {
         task: "task_1".into(),
         step: "a".into(),
@@ -443,6 +443,7 @@ fn durable_names_are_as_written_down() {
         activity: Activity::Noop,
         timeout_ms: 100,
         with: Map::new(),
+        job: None,
     };
     assert_eq!(
         serde_json::to_string(&call).unwrap(),

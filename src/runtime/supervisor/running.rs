@@ -71,7 +71,7 @@ async fn run_activity(
         tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
         return None;
     };
-    let work = Work { id: envelope.id, actor: envelope.to, lane: envelope.lane, input: envelope.body };
+    let work = Work::new(envelope, shared.journal.clone());
     let shown = Shown { hub: &shared.hub, actor: &work.actor, effect };
     let outcome = run_caught(shared, &work, effect, cancel).await;
     drop(shown);
