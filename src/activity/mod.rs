@@ -7,6 +7,7 @@
 //! A step reads the working files of its own task and customers' inputs by digest, nothing else: a task's parameters
 //! come from its user and must not open another's files.
 
+pub mod fetch;
 mod image;
 mod noop;
 mod picture;
@@ -26,6 +27,7 @@ use bytes::Bytes;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
+pub use fetch::Fetcher;
 pub use mixvideo_media as media;
 pub use storage::Storage;
 pub use worker::WorkerPool;
