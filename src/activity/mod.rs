@@ -11,6 +11,7 @@ pub mod fetch;
 mod image;
 mod noop;
 mod picture;
+pub mod provider;
 mod render;
 pub mod retention;
 mod runner;
@@ -21,6 +22,7 @@ mod store;
 pub mod worker;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -29,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use fetch::Fetcher;
 pub use mixvideo_media as media;
+pub use provider::Providers;
 pub use storage::Storage;
 pub use worker::WorkerPool;
 
@@ -48,6 +51,7 @@ pub struct Activities {
     storage: Storage,
     workers: WorkerPool,
     scratch: PathBuf,
+    providers: Option<Arc<Providers>>,
 }
 
 /// The circumstances of a step that is running.
@@ -68,13 +72,23 @@ impl Activities {
         std::fs::create_dir_all(scratch)?;
         let scratch = scratch.canonicalize()?;
         sweep(&scratch)?;
-        Ok(Self { storage, workers, scratch })
+        Ok(Self { storage, workers, scratch, providers: None })
+    }
+
+    /// The same with providers of models.
+    #[must_use]
+    pub fn with_providers(self, providers: Arc<Providers>) -> Self {
+        Self { providers: Some(providers), ..self }
     }
 
     /// Where the steps' files are.
     #[must_use]
     pub const fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    fn providers(&self) -> Option<&Providers> {
+        self.providers.as_deref()
     }
 
     /// Runs one step to its end and returns its result. Running it again gives the same and leaves nothing twice.
@@ -96,6 +110,7 @@ impl Activities {
             Activity::Render => render::run(self, running).await,
             Activity::Image => image::run(self, running).await,
             Activity::Store => store::run(self, running).await,
+            Activity::Provider => Err(Failure::fatal("step_unreadable", "a provider's step is a job")),
         }
     }
 

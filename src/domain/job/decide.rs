@@ -17,7 +17,7 @@ impl Job {
     pub fn submit(provider: String, token: Token, now: Timestamp) -> (Self, Leg) {
         let phase = Phase::Submitting { sends: 1 };
         let job = Self { provider, token, first_sent_at: now, phase, in_doubt_since: None, percent: None };
-        (job, Leg::Submit)
+        (job, Leg::Submit { repeated: false })
     }
 
     /// The order for `leg` of this job.
@@ -64,7 +64,7 @@ impl Job {
     pub fn due(&self) -> Option<Next> {
         match &self.phase {
             Phase::Resending { sends } => {
-                Some(Next::Run(self.in_phase(Phase::Submitting { sends: sends + 1 }), Leg::Submit))
+                Some(Next::Run(self.in_phase(Phase::Submitting { sends: sends + 1 }), Leg::Submit { repeated: true }))
             }
             Phase::Doubting { asks } => Some(Next::Run(self.in_phase(Phase::Asking { asks: asks + 1 }), Leg::Ask)),
             Phase::Waiting { id, looks } => Some(self.look(id, looks + 1)),
