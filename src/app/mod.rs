@@ -5,6 +5,7 @@
 
 pub mod definitions;
 mod lock;
+pub mod providers;
 mod retention;
 
 use std::net::SocketAddr;
@@ -21,7 +22,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use crate::activity::{self, Activities, Storage, WorkerPool};
+use crate::activity::provider::Callbacks;
+use crate::activity::{self, Activities, Fetcher, Providers, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::{Backend, Config};
 use crate::domain::workflow::Activity;
@@ -68,6 +70,9 @@ pub enum Error {
     /// A workflow definition is wrong.
     #[error("the workflow definitions could not be loaded")]
     Definitions(#[from] definitions::Error),
+    /// The providers of models cannot be used.
+    #[error(transparent)]
+    Providers(#[from] providers::Error),
     /// The storage for files could not be opened.
     #[error("the storage {url} could not be opened")]
     Storage {
@@ -132,12 +137,15 @@ impl App {
         let library = definitions::library(&config.workflows.directory, &database, clock.now()).await?;
         let storage = Storage::open(&config.storage.url)
             .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
-        let activities = open_activities(&config, storage.clone())?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
             .map_err(machine(format!("the address {}", config.server.bind)))?;
         let bound = listener.local_addr().map_err(machine("the address listened on"))?;
+        let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
+        let fetcher = Fetcher::new(Vec::new()).map_err(providers::Error::from)?;
+        let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks, fetcher)?;
+        let activities = open_activities(&config, storage.clone(), providers.clone())?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -155,6 +163,7 @@ impl App {
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
+            providers,
             storage: storage.clone(),
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal, database.clone()),
@@ -246,7 +255,7 @@ async fn open_journal(config: &Config) -> Result<Journal, Error> {
     Journal::open(&options, tables::ALL, config.engine.partitions).await.map_err(failed)
 }
 
-fn open_activities(config: &Config, storage: Storage) -> Result<Activities, Error> {
+fn open_activities(config: &Config, storage: Storage, providers: Arc<Providers>) -> Result<Activities, Error> {
     let mega = 1_048_576;
     let limits = activity::worker::Limits {
         memory_bytes: config.worker.memory_mb * mega,
@@ -258,6 +267,7 @@ fn open_activities(config: &Config, storage: Storage) -> Result<Activities, Erro
     let workers = WorkerPool::new(executable, limits, config.lanes.media());
     let scratch = &config.worker.scratch;
     Activities::open(storage, workers, scratch)
+        .map(|activities| activities.with_providers(providers))
         .map_err(machine(format!("the directory {} of the workers", scratch.display())))
 }
 
@@ -268,10 +278,11 @@ fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
 }
 
 fn lanes(config: &Config) -> Vec<LaneOptions> {
-    let (media, local) = (config.lanes.media(), config.lanes.local);
+    let (media, local, provider) = (config.lanes.media(), config.lanes.local, config.lanes.provider);
     vec![
         LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
         LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
+        LaneOptions { name: Activity::Provider.lane().into(), concurrency: provider, ahead: provider },
     ]
 }
 

@@ -18,6 +18,7 @@ mod metrics;
 mod openapi;
 mod ops;
 mod pictures;
+mod providers;
 mod query;
 mod streams;
 mod tasks;
@@ -31,8 +32,8 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use uuid::Uuid;
 
-use crate::activity::Storage;
 use crate::activity::signed_url::Secret;
+use crate::activity::{Providers, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
@@ -59,6 +60,8 @@ pub struct State {
     pub library: Arc<Library>,
     /// Customers' pictures and results.
     pub storage: Storage,
+    /// Providers of models: which workflows can run here, and which links were given out.
+    pub providers: Arc<Providers>,
     /// Who may call.
     pub keys: Keys,
     /// Tasks, for reading.
@@ -103,6 +106,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(health::routes)
                 .configure(ops::routes)
                 .configure(files::routes)
+                .configure(providers::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
-use super::{files, health, metrics, ops, streams, tasks, templates};
+use super::{files, health, metrics, ops, providers, streams, tasks, templates};
 
 /// A successful answer.
 #[derive(Serialize, ToSchema)]
@@ -139,7 +139,7 @@ pub struct Paging {
     paths(
         tasks::create, tasks::create_named, tasks::read, tasks::cancel, streams::events,
         templates::list, templates::get, templates::execute, templates::progress, templates::init, templates::health,
-        files::read, health::health, health::live, health::ready, metrics::metrics, described,
+        files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
     ),
     modifiers(&Bearer, &Headers, &Names),

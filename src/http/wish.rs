@@ -147,5 +147,8 @@ fn runnable(state: &State, template: &Template, asked: Option<TaskType>) -> Resu
             template.code, template.workflow
         ))
     })?;
+    if let Some(missing) = state.providers.missing_for(definition) {
+        return Err(Error::BadRequest(missing));
+    }
     Ok((makes, definition.clone()))
 }

@@ -1,13 +1,14 @@
 //! A whole server on a free port, with activities that do what a test tells them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
-use mixvideo::activity::Storage;
+use mixvideo::activity::provider::Callbacks;
+use mixvideo::activity::{Fetcher, Providers, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
@@ -141,6 +142,12 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let state = Data::new(State {
         engine: engine.clone(),
         library,
+        providers: Providers::new(
+            BTreeMap::new(),
+            Callbacks::new(base.clone(), [7; 32]),
+            Fetcher::new(Vec::new()).unwrap(),
+        )
+        .unwrap(),
         storage,
         keys: Keys::new(database.clone()),
         tasks: Tasks::start(journal, database.clone()),

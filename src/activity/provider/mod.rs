@@ -117,16 +117,20 @@ impl Providers {
     /// Why `definition` cannot run here, when it cannot: a sentence for an operator.
     #[must_use]
     pub fn missing_for(&self, definition: &Definition) -> Option<String> {
-        let missing = definition.providers().find(|(_, name)| !self.by_name.contains_key(*name));
-        missing.map(|(step, name)| {
-            format!(
-                "the workflow `{}` cannot run here: its step `{}` needs the provider `{name}`, which is not \
-                 configured; add [providers.{name}] to the configuration",
-                definition.name(),
-                step.name
-            )
-        })
+        missing_for(definition, |name| self.by_name.contains_key(name))
     }
+}
+
+/// Why `definition` cannot run where `is_configured` tells which providers there are.
+#[must_use]
+pub fn missing_for(definition: &Definition, is_configured: impl Fn(&str) -> bool) -> Option<String> {
+    let (step, name) = definition.providers().find(|(_, name)| !is_configured(name))?;
+    Some(format!(
+        "the workflow `{}` cannot run here: its step `{}` needs the provider `{name}`, which is not configured; add \
+         [providers.{name}] to the configuration",
+        definition.name(),
+        step.name
+    ))
 }
 
 /// One call of a job, and whatever it takes.
