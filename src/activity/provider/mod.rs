@@ -164,7 +164,7 @@ pub(super) async fn run(activities: &Activities, running: Running<'_>, job: &Job
     };
     let errand = Errand { activities, running, providers, provider, job };
     let fact = match &job.leg {
-        Leg::Submit { repeated } => submit(errand, *repeated, work).await,
+        Leg::Submit => submit(errand, work).await,
         Leg::Ask => ask(errand).await,
         Leg::Look { id } => match provider.preset {
             Preset::OpenaiImages => silent("this provider has no jobs to look at"),
@@ -182,26 +182,19 @@ pub(super) async fn run(activities: &Activities, running: Running<'_>, job: &Job
 }
 
 /// Sends the submit, unless it may have been sent before: then it is the job that decides what follows.
-async fn submit(errand: Errand<'_>, repeated: bool, work: &Work) -> Fact {
-    let request = match request::of(errand).await {
-        Ok(request) => request,
-        Err(failure) => return Fact::Failed(failure),
-    };
+async fn submit(errand: Errand<'_>, work: &Work) -> Fact {
     if work.begin().await == Beginning::Again {
         let why = "the server ended while the request was on its way".to_owned();
         return Fact::Unknown { why, repeatable: errand.provider.idempotency_header.is_some() };
     }
-    let fact = match errand.provider.preset {
+    let request = match request::of(errand).await {
+        Ok(request) => request,
+        Err(failure) => return Fact::Failed(failure),
+    };
+    match errand.provider.preset {
         Preset::OpenaiImages => openai_images::submit(errand, request).await,
         Preset::OpenaiVideos => openai_videos::submit(errand, request).await,
         Preset::Replicate => replicate::submit(errand, request).await,
-    };
-    match fact {
-        // The first send may have been accepted: what is refused now may be no more than the repetition.
-        Fact::Failed(failure) if repeated && !failure.retryable => {
-            Fact::Unknown { why: format!("the repeated request was refused: {failure}"), repeatable: false }
-        }
-        fact => fact,
     }
 }
 
@@ -222,7 +215,7 @@ fn silent(why: impl Into<String>) -> Fact {
 fn not_configured(job: &JobCall) -> Fact {
     let why = format!("the provider `{}` is not configured here", job.provider);
     match job.leg {
-        Leg::Submit { repeated: false } => Fact::Failed(Failure::fatal("provider_not_configured", why)),
-        Leg::Submit { repeated: true } | Leg::Ask | Leg::Look { .. } | Leg::Cancel { .. } => silent(why),
+        Leg::Submit => Fact::Failed(Failure::fatal("provider_not_configured", why)),
+        Leg::Ask | Leg::Look { .. } | Leg::Cancel { .. } => silent(why),
     }
 }

@@ -17,7 +17,7 @@ impl Job {
     pub fn submit(provider: String, token: Token, now: Timestamp) -> (Self, Leg) {
         let phase = Phase::Submitting { sends: 1 };
         let job = Self { provider, token, first_sent_at: now, phase, in_doubt_since: None, percent: None };
-        (job, Leg::Submit { repeated: false })
+        (job, Leg::Submit)
     }
 
     /// The order for `leg` of this job.
@@ -64,7 +64,7 @@ impl Job {
     pub fn due(&self) -> Option<Next> {
         match &self.phase {
             Phase::Resending { sends } => {
-                Some(Next::Run(self.in_phase(Phase::Submitting { sends: sends + 1 }), Leg::Submit { repeated: true }))
+                Some(Next::Run(self.in_phase(Phase::Submitting { sends: sends + 1 }), Leg::Submit))
             }
             Phase::Doubting { asks } => Some(Next::Run(self.in_phase(Phase::Asking { asks: asks + 1 }), Leg::Ask)),
             Phase::Waiting { id, looks } => Some(self.look(id, looks + 1)),
@@ -80,11 +80,16 @@ impl Job {
             Phase::Looking { id, looks, .. } => {
                 Next::Keep(self.in_phase(Phase::Looking { id: id.clone(), looks: *looks, called: true }))
             }
-            Phase::Waiting { id, looks } => self.look(id, looks + 1),
+            Phase::Waiting { id, looks } => self.certain().look(id, looks + 1),
             Phase::Submitting { .. } | Phase::Resending { .. } | Phase::Asking { .. } | Phase::Doubting { .. } => {
-                self.look(id, 1)
+                self.certain().look(id, 1)
             }
         }
+    }
+
+    /// The same, now that the provider has said something of it.
+    fn certain(&self) -> Self {
+        Self { in_doubt_since: None, ..self.clone() }
     }
 
     fn in_phase(&self, phase: Phase) -> Self {
@@ -110,13 +115,19 @@ impl Turn<'_> {
         match fact {
             Fact::Accepted { id } => self.rest_before_look(&id, 0, self.pace.rest_ms(1)),
             Fact::Done { result } => Next::Done(result),
-            Fact::Failed(failure) => Next::Failed(failure, None),
+            // The first send may have been accepted: what fails now may be no more than its repetition.
+            Fact::Failed(failure) if sends > 1 && failure.retryable && self.key_is_remembered() => {
+                let due = self.after_rest(sends, failure.retry_after_ms);
+                Next::Rest(self.doubted(Phase::Resending { sends }), due)
+            }
+            Fact::Failed(failure) if sends == 1 => Next::Failed(failure, None),
             Fact::Unknown { repeatable: true, .. } if self.key_is_remembered() => {
                 let due = plus(self.now, self.pace.rest_ms(sends));
                 Next::Rest(self.doubted(Phase::Resending { sends }), due)
             }
             // What only other legs find out says nothing of a submit.
-            Fact::Unknown { .. }
+            Fact::Failed(_)
+            | Fact::Unknown { .. }
             | Fact::Silent { .. }
             | Fact::CannotTell { .. }
             | Fact::Running { .. }
@@ -126,7 +137,7 @@ impl Turn<'_> {
 
     fn asked(&self, asks: u32, fact: Fact) -> Next {
         match fact {
-            Fact::Accepted { id } => self.certain().look(&id, 1),
+            Fact::Accepted { id } => self.job.certain().look(&id, 1),
             Fact::Done { result } => Next::Done(result),
             Fact::Failed(failure) => Next::Failed(failure, None),
             Fact::Absent if self.has_settled() => {
@@ -152,7 +163,7 @@ impl Turn<'_> {
             Fact::Done { result } => Next::Done(result),
             Fact::Failed(failure) => Next::Failed(failure, None),
             Fact::Running { percent } => {
-                let job = Job { percent: percent.or(self.job.percent), ..self.certain() };
+                let job = Job { percent: percent.or(self.job.percent), ..self.job.certain() };
                 if called {
                     return job.look(id, looks + 1);
                 }
@@ -209,10 +220,6 @@ impl Turn<'_> {
 
     fn doubted(&self, phase: Phase) -> Job {
         Job { in_doubt_since: Some(self.doubted_since()), ..self.job.in_phase(phase) }
-    }
-
-    fn certain(&self) -> Job {
-        Job { in_doubt_since: None, ..self.job.clone() }
     }
 
     fn key_is_remembered(&self) -> bool {

@@ -110,11 +110,7 @@ impl fmt::Display for Token {
 #[serde(rename_all = "snake_case")]
 pub enum Leg {
     /// Ask for the work.
-    Submit {
-        /// It was sent before under the same token.
-        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-        repeated: bool,
-    },
+    Submit,
     /// Ask whether the provider has a job of this token.
     Ask,
     /// Look how the job stands; when it is done, fetch and keep its result.

@@ -111,6 +111,7 @@ impl Engine {
                 return;
             }
             Effect::Answer { .. } => return,
+            Effect::ArmJob { .. } => unreachable!("this workflow has no job"),
         };
         assert!(self.ever.iter().all(|(_, other)| *other != ordered), "ordered twice: {ordered:?}");
         if let Ordered::Step { step, attempt } = &ordered {
@@ -128,7 +129,7 @@ impl Engine {
     /// What the state waits for is exactly what was ordered and is not settled.
     fn check_outstanding(&self) {
         let waits = self.run.state().steps.iter().filter_map(|(name, step)| match step {
-            StepState::Started { effect, attempt } => {
+            StepState::Started { effect, attempt, .. } => {
                 Some((*effect, Ordered::Step { step: name.clone(), attempt: *attempt }))
             }
             StepState::Resting { timer, attempt, .. } => {
