@@ -49,6 +49,7 @@ pub type Progress<'a> = &'a (dyn Fn(f32) + Send + Sync);
 #[derive(Clone, Debug)]
 pub struct Activities {
     storage: Storage,
+    fetcher: Fetcher,
     workers: WorkerPool,
     scratch: PathBuf,
     providers: Option<Arc<Providers>>,
@@ -63,16 +64,16 @@ struct Running<'a> {
 }
 
 impl Activities {
-    /// Activities over `storage`, with workers' directories below `scratch`, which is made when missing. What workers
+    /// Activities over `storage`, following links by `fetcher`, with workers' directories below `scratch`, which is made when missing. What workers
     /// of dead servers left there is removed.
     ///
     /// # Errors
     /// When `scratch` cannot be made or read.
-    pub fn open(storage: Storage, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
+    pub fn open(storage: Storage, fetcher: Fetcher, workers: WorkerPool, scratch: &Path) -> std::io::Result<Self> {
         std::fs::create_dir_all(scratch)?;
         let scratch = scratch.canonicalize()?;
         sweep(&scratch)?;
-        Ok(Self { storage, workers, scratch, providers: None })
+        Ok(Self { storage, fetcher, workers, scratch, providers: None })
     }
 
     /// The same with providers of models.

@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::activity::provider::Callbacks;
-use crate::activity::{self, Activities, Fetcher, Providers, Storage, WorkerPool};
+use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::{Backend, Config};
 use crate::domain::workflow::Activity;
@@ -82,6 +82,9 @@ pub enum Error {
         #[source]
         source: Box<activity::storage::Error>,
     },
+    /// Links could not be followed.
+    #[error("TLS could not be set up")]
+    Tls(#[source] reqwest::Error),
     /// Something of the machine could not be used.
     #[error("{what} could not be used")]
     Machine {
@@ -137,15 +140,16 @@ impl App {
         let library = definitions::library(&config.workflows.directory, &database, clock.now()).await?;
         let storage = Storage::open(&config.storage.url)
             .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
+        let fetcher = Fetcher::new(config.fetch.allow_hosts.clone()).map_err(Error::Tls)?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
             .map_err(machine(format!("the address {}", config.server.bind)))?;
         let bound = listener.local_addr().map_err(machine("the address listened on"))?;
         let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
-        let fetcher = Fetcher::new(Vec::new()).map_err(providers::Error::from)?;
-        let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks, fetcher)?;
-        let activities = open_activities(&config, storage.clone(), providers.clone())?;
+        let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
+        let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
+        let activities = activities.with_providers(providers.clone());
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -165,6 +169,7 @@ impl App {
             library,
             providers,
             storage: storage.clone(),
+            fetcher,
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal, database.clone()),
             templates: Templates::new(database.clone()),
@@ -255,7 +260,7 @@ async fn open_journal(config: &Config) -> Result<Journal, Error> {
     Journal::open(&options, tables::ALL, config.engine.partitions).await.map_err(failed)
 }
 
-fn open_activities(config: &Config, storage: Storage, providers: Arc<Providers>) -> Result<Activities, Error> {
+fn open_activities(config: &Config, storage: Storage, fetcher: Fetcher) -> Result<Activities, Error> {
     let mega = 1_048_576;
     let limits = activity::worker::Limits {
         memory_bytes: config.worker.memory_mb * mega,
@@ -266,8 +271,7 @@ fn open_activities(config: &Config, storage: Storage, providers: Arc<Providers>)
     let executable = std::env::current_exe().map_err(machine("the path of this program"))?;
     let workers = WorkerPool::new(executable, limits, config.lanes.media());
     let scratch = &config.worker.scratch;
-    Activities::open(storage, workers, scratch)
-        .map(|activities| activities.with_providers(providers))
+    Activities::open(storage, fetcher, workers, scratch)
         .map_err(machine(format!("the directory {} of the workers", scratch.display())))
 }
 

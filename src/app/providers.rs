@@ -6,7 +6,6 @@ use std::sync::Arc;
 use reqwest::header::HeaderName;
 use secrecy::SecretString;
 
-use crate::activity::Fetcher;
 use crate::activity::provider::webhook::Secret;
 use crate::activity::provider::{Callbacks, Provider, Providers};
 use crate::config;
@@ -30,7 +29,6 @@ pub fn open(
     configured: &BTreeMap<String, config::Provider>,
     environment: impl Fn(&str) -> Option<String>,
     callbacks: Callbacks,
-    fetcher: Fetcher,
 ) -> Result<Arc<Providers>, Error> {
     let mut faults = Vec::new();
     let mut by_name = BTreeMap::new();
@@ -68,7 +66,7 @@ pub fn open(
         };
         by_name.insert(name.clone(), provider);
     }
-    if faults.is_empty() { Ok(Providers::new(by_name, callbacks, fetcher)?) } else { Err(Error::Secrets(faults)) }
+    if faults.is_empty() { Ok(Providers::new(by_name, callbacks)?) } else { Err(Error::Secrets(faults)) }
 }
 
 #[cfg(test)]
@@ -82,7 +80,7 @@ mod tests {
         let configured = Config::load(&sources).unwrap().providers;
         let secret =
             |name: &str| secrets.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
-        open(&configured, secret, Callbacks::new(String::new(), [0; 32]), Fetcher::new(Vec::new()).unwrap())
+        open(&configured, secret, Callbacks::new(String::new(), [0; 32]))
     }
 
     const REPLICATE: &[(&str, &str)] = &[

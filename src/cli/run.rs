@@ -16,7 +16,7 @@ const PICTURE_BYTES_MAX: usize = 7 << 20;
 pub(super) struct Args {
     /// The template's code
     template: String,
-    /// The picture: a file, or a link to one, which this program follows
+    /// The picture: a file, or a link to one, which this program follows from where it runs
     #[arg(long, value_name = "FILE|URL")]
     image: Option<String>,
     /// A parameter of the template; may be given more than once
@@ -36,6 +36,7 @@ pub(super) struct Args {
 pub(super) async fn run(args: Args) -> Result<(), Error> {
     let client = Client::new(&args.remote.server, args.remote.key)?;
     let picture = match args.image {
+        // Not left to the server, which refuses what only this machine can reach.
         Some(link) if link.starts_with("http://") || link.starts_with("https://") => {
             Some(task::picture(&client.fetch(&link, PICTURE_BYTES_MAX).await?)?)
         }

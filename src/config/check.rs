@@ -6,6 +6,7 @@ use toml::Value;
 use tracing_subscriber::EnvFilter;
 
 use super::layers::Layered;
+use crate::activity::fetch::AllowedHost;
 
 /// Whole numbers and the least and the greatest that each may be.
 const RANGES: [(&str, i64, i64); 17] = [
@@ -59,6 +60,10 @@ pub(super) fn values(layered: &Layered) -> Vec<String> {
         {
             faults.push(layered.fault(key, what));
         }
+    }
+    if let Some(Value::Array(hosts)) = layered.value("fetch.allow_hosts") {
+        let wrong = hosts.iter().filter_map(|host| host.as_str()?.parse::<AllowedHost>().err());
+        faults.extend(wrong.map(|what| layered.fault("fetch.allow_hosts", &format!("cannot be used: {what}"))));
     }
     faults
 }

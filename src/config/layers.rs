@@ -199,6 +199,11 @@ fn as_kind(like: &Value, value: Value) -> Option<Value> {
         (Value::Integer(_), Value::String(text)) => text.trim().parse().ok().map(Value::Integer),
         (Value::Boolean(_), Value::Boolean(flag)) => Some(Value::Boolean(flag)),
         (Value::Boolean(_), Value::String(text)) => text.trim().parse().ok().map(Value::Boolean),
+        (Value::Array(_), Value::Array(list)) if list.iter().all(Value::is_str) => Some(Value::Array(list)),
+        (Value::Array(_), Value::String(text)) => {
+            let texts = text.split(',').map(str::trim).filter(|text| !text.is_empty());
+            Some(Value::Array(texts.map(Into::into).collect()))
+        }
         _ => None,
     }
 }
@@ -207,6 +212,7 @@ fn kind(value: &Value) -> &'static str {
     match value {
         Value::Integer(_) => "a whole number",
         Value::Boolean(_) => "true or false",
+        Value::Array(_) => "a list of texts",
         _ => "a text",
     }
 }

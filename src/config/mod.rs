@@ -20,6 +20,8 @@ use serde::Deserialize;
 pub use layers::{Faults, Flag, Sources};
 pub use providers::Provider;
 
+use crate::activity::fetch::AllowedHost;
+
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
 /// The file that is read when none is named, if it exists.
@@ -39,6 +41,8 @@ pub struct Config {
     pub storage: Storage,
     /// Links to files.
     pub files: Files,
+    /// Following links.
+    pub fetch: Fetch,
     /// Workflow definitions.
     pub workflows: Workflows,
     /// The engine's limits.
@@ -112,6 +116,14 @@ pub struct Storage {
 pub struct Files {
     /// How long a link to a result works, in seconds.
     pub url_expiry_seconds: u64,
+}
+
+/// `[fetch]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    /// Hosts that links may lead to wherever they are.
+    pub allow_hosts: Vec<AllowedHost>,
 }
 
 /// `[workflows]`.

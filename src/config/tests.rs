@@ -121,3 +121,16 @@ fn the_databases_password_is_never_shown() {
     assert!(wrong[0].starts_with("`database.url` from the environment variable"), "{wrong:?}");
     assert!(!wrong[0].contains("hunter2"));
 }
+
+#[test]
+fn hosts_that_links_may_lead_to_are_a_list_in_a_file_and_a_text_with_commas_elsewhere() {
+    let (_directory, mut sources) = with_file("[fetch]\nallow_hosts = [\"images.local\"]\n");
+    let hosts = |sources: &Sources| Config::load(sources).unwrap().fetch.allow_hosts;
+    assert_eq!(hosts(&sources), ["images.local".parse().unwrap()]);
+    sources.environment = vec![("MIXVIDEO__FETCH__ALLOW_HOSTS".into(), "127.0.0.1:9000, [::1]".into())];
+    assert_eq!(hosts(&sources), ["127.0.0.1:9000".parse().unwrap(), "[::1]".parse().unwrap()]);
+    sources.environment[0].1 = "http://images.local".into();
+    assert!(faults(&sources)[0].contains("`http://images.local` is not a host such as"), "{:?}", faults(&sources));
+    let (_directory, wrong) = with_file("[fetch]\nallow_hosts = [1]\n");
+    assert!(faults(&wrong)[0].ends_with("must be a list of texts"), "{:?}", faults(&wrong));
+}

@@ -33,7 +33,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use uuid::Uuid;
 
 use crate::activity::signed_url::Secret;
-use crate::activity::{Providers, Storage};
+use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
@@ -60,6 +60,8 @@ pub struct State {
     pub library: Arc<Library>,
     /// Customers' pictures and results.
     pub storage: Storage,
+    /// Which links may be followed.
+    pub fetcher: Fetcher,
     /// Providers of models: which workflows can run here, and which links were given out.
     pub providers: Arc<Providers>,
     /// Who may call.

@@ -1,4 +1,4 @@
-//! Pictures in a request: taken out, checked, and kept before the task is born.
+//! Pictures in a request: checked before the task is born, and kept, unless they are links, which a step follows.
 //!
 //! The one place that knows which ways of giving a picture are open.
 
@@ -6,14 +6,12 @@ use serde_json::{Map, Value, json};
 
 use super::State;
 use super::error::{Error, Fault};
+use crate::activity::Fetcher;
 use crate::activity::media::{inspect, parse_data_url};
 use crate::domain::workflow::{Definition, ParameterKind};
 
-/// What the caller of a route that fetches reads until there is one.
-const NO_FETCHING: &str = "is an http or https URL: fetching pictures arrives with a later release; send the picture \
-                           as a data URL (data:image/jpeg;base64,...), which works";
-
-/// Checks the pictures among `parameters`, keeps them under their digest, and puts `{ "file": key }` in their place.
+/// Checks the pictures among `parameters`, keeps those that bring their bytes under their digest, and puts
+/// `{ "file": key }` in their place.
 ///
 /// # Errors
 /// [`Error::Invalid`] with every picture that is not taken; [`Error::Unavailable`] when storage fails.
@@ -24,49 +22,66 @@ pub async fn keep(
     field_of: impl Fn(&str) -> String,
 ) -> Result<(), Error> {
     let mut faults = Vec::new();
-    let mut pictures = Vec::new();
-    for (name, parameter) in definition.parameters() {
-        let given = parameters.get(name).filter(|value| parameter.kind == ParameterKind::Picture && !value.is_null());
-        match given.map(bytes_of) {
-            None => {}
-            Some(Ok(bytes)) => pictures.push((name, bytes)),
-            Some(Err(reason)) => faults.push(Fault::new(field_of(name), reason)),
+    let mut brought = Vec::new();
+    for (name, given) in parameters {
+        let kind = definition.parameters().get(name).map(|parameter| parameter.kind);
+        if kind != Some(ParameterKind::Picture) || given.is_null() {
+            continue;
+        }
+        match bytes_of(&state.fetcher, given) {
+            Ok(Some(bytes)) => brought.push((given, bytes)),
+            Ok(None) => {}
+            Err(reason) => faults.push(Fault::new(field_of(name), reason)),
         }
     }
     if !faults.is_empty() {
         return Err(Error::Invalid(faults));
     }
-    for (name, bytes) in pictures {
+    for (given, bytes) in brought {
         let key = state.storage.put_input(bytes).await.map_err(|error| {
             tracing::error!(error = &error as &dyn std::error::Error, "a picture could not be kept");
             Error::unavailable("the picture could not be stored", 2)
         })?;
-        parameters.insert(name.clone(), json!({ "file": key }));
+        *given = json!({ "file": key });
     }
     Ok(())
 }
 
-/// The bytes of a picture as it was given, or why it is not taken.
-fn bytes_of(given: &Value) -> Result<Vec<u8>, String> {
+/// The bytes of a picture as it was given, none when it is a link, or why it is not taken.
+fn bytes_of(fetcher: &Fetcher, given: &Value) -> Result<Option<Vec<u8>>, String> {
     let Value::String(text) = given else {
-        return Err("must be a text: a data URL (data:image/jpeg;base64,...)".into());
+        return Err("must be a text: a data URL (data:image/jpeg;base64,...) or an http or https link".into());
     };
     let scheme = text.split(':').next().unwrap_or_default();
-    if scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https") {
-        return Err(NO_FETCHING.into());
+    if !scheme.eq_ignore_ascii_case("data") {
+        return fetcher.check(text).map(|()| None).map_err(|fault| format!("is not taken: {fault}"));
     }
     let taken = parse_data_url(text).and_then(|(_, bytes)| inspect(&bytes).map(|_| bytes));
-    taken.map_err(|fault| format!("is not taken: {fault}"))
+    taken.map(Some).map_err(|fault| format!("is not taken: {fault}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn bytes_of(given: &Value) -> Result<Option<Vec<u8>>, String> {
+        super::bytes_of(&Fetcher::new(Vec::new()).unwrap(), given)
+    }
+
     #[test]
-    fn a_url_is_answered_with_what_works_instead() {
-        for url in ["https://example.com/input.jpg", "HTTP://example.com/x.png"] {
-            assert!(bytes_of(&json!(url)).unwrap_err().contains("data URL"), "{url}");
+    fn a_link_is_taken_as_it_is_unless_it_shows_that_it_will_not_be_followed() {
+        for link in ["https://example.com/input.jpg", "HTTP://example.com/x.png"] {
+            assert_eq!(bytes_of(&json!(link)), Ok(None), "{link}");
+        }
+        for (link, word) in [
+            ("http://127.1/x.png", "`127.0.0.1`, which is not on the public internet"),
+            ("http://me:secret@example.com/", "password"),
+            ("http://example.com:22/", "port 22"),
+            ("ftp://example.com/", "`ftp:`"),
+            ("http://", "no valid URL"),
+        ] {
+            let reason = bytes_of(&json!(link)).unwrap_err();
+            assert!(reason.starts_with("is not taken: ") && reason.contains(word), "{link}: {reason}");
         }
     }
 

@@ -56,7 +56,7 @@ pub struct NewTask {
     /// The customer.
     #[schema(example = "user_123")]
     user_id: Option<String>,
-    /// What the template's workflow is told; pictures as data URLs.
+    /// What the template's workflow is told; pictures as data URLs or links.
     #[schema(value_type = Object)]
     parameters: Option<Map<String, Value>>,
 }

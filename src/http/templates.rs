@@ -96,7 +96,7 @@ pub struct NewExecution {
     /// The customer.
     #[schema(example = "user_123")]
     user_id: Option<String>,
-    /// The picture, as a data URL.
+    /// The picture: a data URL, or a link to one.
     #[schema(example = "data:image/jpeg;base64,...")]
     image_url: Option<String>,
     /// More for the workflow.

@@ -12,3 +12,4 @@ mod journal;
 mod media;
 mod postgres;
 mod server;
+mod site;

@@ -142,13 +142,9 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let state = Data::new(State {
         engine: engine.clone(),
         library,
-        providers: Providers::new(
-            BTreeMap::new(),
-            Callbacks::new(base.clone(), [7; 32]),
-            Fetcher::new(Vec::new()).unwrap(),
-        )
-        .unwrap(),
+        providers: Providers::new(BTreeMap::new(), Callbacks::new(base.clone(), [7; 32])).unwrap(),
         storage,
+        fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
         tasks: Tasks::start(journal, database.clone()),
         templates: templates.clone(),

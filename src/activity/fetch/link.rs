@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use reqwest::Url;
+use serde::Deserialize;
 use url::Host;
 
 use super::address;
@@ -53,7 +54,8 @@ impl LinkFault {
 }
 
 /// A host of `fetch.allow_hosts`: any port, or one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
 pub struct AllowedHost {
     host: Host,
     port: Option<u16>,
@@ -75,6 +77,14 @@ impl std::str::FromStr for AllowedHost {
             return Err(wrong());
         }
         Ok(Self { host: Host::parse(host).map_err(|_| wrong())?, port })
+    }
+}
+
+impl TryFrom<String> for AllowedHost {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
     }
 }
 

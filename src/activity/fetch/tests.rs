@@ -165,7 +165,8 @@ async fn one_private_address_among_public_ones_is_enough_to_refuse_a_name() {
 
 #[tokio::test]
 async fn a_name_that_changes_between_check_and_use_is_connected_to_as_it_was_checked() {
-    let site = Site::with_a_file("127.0.0.1:0").await;
+    // It keeps its lines, as if for another request.
+    let site = Site::open("127.0.0.1:0", |_| Answer::Hanging(file("hello"))).await;
     let port = site.address.port();
     let private = Site::with_a_file(&format!("127.0.0.2:{port}")).await;
     let dns = Dns::answering("127.0.0.1 | 127.0.0.2");

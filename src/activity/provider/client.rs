@@ -56,6 +56,7 @@ impl Client {
         let client = reqwest::Client::builder()
             .redirect(redirect::Policy::none())
             .retry(retry::never())
+            .no_proxy()
             .referer(false)
             .connect_timeout(CONNECT_LIMIT)
             .user_agent(concat!("mixvideo/", env!("CARGO_PKG_VERSION")))

@@ -37,7 +37,7 @@ use serde_json::{Value, json};
 
 pub use callback::{Callbacks, Calling};
 
-use super::{Activities, Fetcher, Running};
+use super::{Activities, Running};
 use crate::domain::Failure;
 use crate::domain::job::{Fact, JobCall, Leg, Pace, Told};
 use crate::domain::workflow::Definition;
@@ -85,21 +85,15 @@ pub struct Providers {
     by_name: BTreeMap<String, Provider>,
     callbacks: Callbacks,
     client: Client,
-    fetcher: Fetcher,
 }
 
 impl Providers {
-    /// The providers `by_name`. They are called with links that `callbacks` makes; their results are fetched with
-    /// `fetcher`.
+    /// The providers `by_name`, which are given links that `callbacks` makes.
     ///
     /// # Errors
     /// When TLS cannot be set up.
-    pub fn new(
-        by_name: BTreeMap<String, Provider>,
-        callbacks: Callbacks,
-        fetcher: Fetcher,
-    ) -> Result<Arc<Self>, reqwest::Error> {
-        Ok(Arc::new(Self { by_name, callbacks, client: Client::new()?, fetcher }))
+    pub fn new(by_name: BTreeMap<String, Provider>, callbacks: Callbacks) -> Result<Arc<Self>, reqwest::Error> {
+        Ok(Arc::new(Self { by_name, callbacks, client: Client::new()? }))
     }
 
     /// The provider of that name.

@@ -30,7 +30,7 @@ pub(super) async fn fetch(errand: Errand<'_>, link: &str) -> Result<Value, Failu
         return keep(errand, parse_data_url(link)?.1.into()).await;
     }
     let limit = errand.provider.fetch_limit;
-    let fetched = errand.providers.fetcher.fetch(link, FILE_BYTES_MAX, limit).await.map_err(|error| {
+    let fetched = errand.activities.fetcher.fetch(link, FILE_BYTES_MAX, limit).await.map_err(|error| {
         let failure = Failure::from(error);
         Failure { message: format!("the provider's result could not be fetched: {}", failure.message), ..failure }
     })?;

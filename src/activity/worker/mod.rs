@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use child::worker_main;
 pub use pool::WorkerPool;
+pub(super) use pool::cancelled;
 
 use super::media::{Render, Restyle};
 use crate::domain::Failure;

@@ -183,7 +183,8 @@ fn died(status: ExitStatus, trace: &[u8]) -> Failure {
     }
 }
 
-fn cancelled() -> Failure {
+/// How a step ends that was told to.
+pub fn cancelled() -> Failure {
     Failure::fatal("cancelled", "the step was cancelled")
 }
 

@@ -96,5 +96,5 @@ fn picture_fault(value: &Value) -> Option<String> {
         Value::Object(table) => table.get("file").and_then(Value::as_str).is_some_and(|key| !key.is_empty()),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => false,
     };
-    (!good).then(|| "must be a picture: a data URL (data:image/jpeg;base64,...)".into())
+    (!good).then(|| "must be a picture: a data URL (data:image/jpeg;base64,...) or an http or https link".into())
 }

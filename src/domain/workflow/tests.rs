@@ -348,7 +348,7 @@ fn a_request_is_checked_field_by_field() {
     {
         assert_eq!(
             faults(json!({ "imageUrl": picture })),
-            ["imageUrl must be a picture: a data URL (data:image/jpeg;base64,...)"],
+            ["imageUrl must be a picture: a data URL (data:image/jpeg;base64,...) or an http or https link"],
         );
     }
     let with = |key: &str, value: Value| faults(json!({ "imageUrl": "https://a/b", key: value }));

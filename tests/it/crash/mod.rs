@@ -4,6 +4,7 @@ mod database_away;
 mod definitions;
 mod drain;
 mod kills;
+mod links;
 mod poison;
 mod records;
 mod service;

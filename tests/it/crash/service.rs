@@ -267,7 +267,10 @@ impl Service {
     pub fn launch(&mut self) {
         assert!(self.running.is_none(), "it runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.join("log")).unwrap();
-        let mut child = self.command(&["serve"]).stdout(Stdio::piped()).stderr(log).spawn().unwrap();
+        let mut command = self.command(&["serve"]);
+        // A proxy that is not there: what the environment says is not for the server.
+        command.env("http_proxy", "http://127.0.0.1:9").env("all_proxy", "http://127.0.0.1:9");
+        let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let base = self.caller.base.clone();
         let listens = tokio::spawn(async move {

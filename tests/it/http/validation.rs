@@ -69,15 +69,23 @@ fn parameters_are_checked_by_the_workflow() {
 }
 
 #[test]
-fn a_picture_must_be_one_and_come_as_a_data_url() {
+fn a_picture_must_be_one_and_come_as_a_data_url_or_a_link_that_may_be_followed() {
     served(async |server| {
         let fault = async |picture: Value| {
             let faults = server.post("/task", task("film", json!({ "imageUrl": picture }))).await.faults();
             assert_eq!(faults.len(), 1);
             faults.into_iter().next().unwrap()
         };
-        let url = fault(json!("https://example.com/input.jpg")).await;
-        assert!(url.contains("later release") && url.contains("data URL"), "{url}");
+        for (link, word) in [
+            ("http://127.0.0.1/a.jpg", "`127.0.0.1`, which is not on the public internet"),
+            ("https://[::ffff:169.254.169.254]/", "not on the public internet"),
+            ("http://me@example.com/a.jpg", "password"),
+            ("https://example.com:5432/", "port 5432"),
+            ("http://exa mple.com/", "no valid URL"),
+        ] {
+            let reason = fault(json!(link)).await;
+            assert!(reason.starts_with("parameters.imageUrl is not taken: ") && reason.contains(word), "{reason}");
+        }
         assert!(fault(json!("data:image/png;base64,SGVsbG8=")).await.contains("JPEG, PNG or WebP"));
         assert!(fault(json!("data:image/png;base64,!")).await.contains("base64 is damaged"));
         assert!(fault(json!("ftp://x")).await.contains("must be a picture"));

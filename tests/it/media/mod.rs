@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use base64::Engine;
 use mixvideo::activity::worker::{Limits, WorkerPool};
-use mixvideo::activity::{Activities, Storage};
+use mixvideo::activity::{Activities, Fetcher, Storage};
 use mixvideo::domain::Failure;
 use mixvideo::domain::workflow::{Activity, StepCall};
 use serde_json::{Value, json};
@@ -34,7 +34,8 @@ impl Studio {
         let directory = tempfile::tempdir().unwrap();
         let storage = Storage::open(&format!("file://{}", directory.path().join("files").display())).unwrap();
         let workers = WorkerPool::new(executable(), limits, 2);
-        let activities = Activities::open(storage, workers, &directory.path().join("scratch")).unwrap();
+        let fetcher = Fetcher::new(vec!["127.0.0.1".parse().unwrap()]).unwrap();
+        let activities = Activities::open(storage, fetcher, workers, &directory.path().join("scratch")).unwrap();
         Self { directory, activities }
     }
 

@@ -98,8 +98,14 @@ async fn what_cannot_be_taken_is_refused_for_good_with_its_reason() {
         let failure = studio.take(bytes).await.unwrap_err();
         assert_eq!((failure.code.as_str(), failure.retryable), (code, false), "{failure}");
     }
-    let text = studio.run("picture", Activity::Picture, json!({ "source": "https://example.org/a.png" })).await;
-    assert_eq!(text.unwrap_err().code, "data_url_malformed");
+    for (source, code) in [
+        ("data:image/png;base64,@@", "data_url_malformed"),
+        ("http://10.0.0.1/a.png", "link_address_refused"),
+        ("a.png", "link_malformed"),
+    ] {
+        let failure = studio.run("picture", Activity::Picture, json!({ "source": source })).await.unwrap_err();
+        assert_eq!((failure.code.as_str(), failure.retryable), (code, false), "{failure}");
+    }
     assert_eq!(studio.files("scratch"), [""; 0], "a worker's directory was left behind");
 }
 
