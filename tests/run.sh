@@ -31,6 +31,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 programs=$(postgres_programs)
 
+# What stands in for OpenAI-compatible providers, at the version that its lock file pins. It needs Node 20.15 or newer.
+if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
+    command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
+    (cd tests/aimock && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
 if [ $# = 0 ]; then
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings

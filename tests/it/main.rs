@@ -11,5 +11,6 @@ mod http;
 mod journal;
 mod media;
 mod postgres;
+mod providers;
 mod server;
 mod site;

@@ -189,6 +189,7 @@ pub struct Service {
     home: PathBuf,
     url: String,
     settings: Vec<(&'static str, String)>,
+    environment: Vec<(&'static str, String)>,
     running: Option<Running>,
     _directory: tempfile::TempDir,
 }
@@ -211,7 +212,8 @@ impl Service {
         settings.extend(database.clone().map(|url| ("DATABASE__URL", url)));
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
         let caller = Caller { http: client(), base: Arc::default(), key: "".into() };
-        let mut service = Self { caller, home, url, settings, running: None, _directory: directory };
+        let environment = Vec::new();
+        let mut service = Self { caller, home, url, settings, environment, running: None, _directory: directory };
         let key = service.told(&["keys", "create", "--role", "operator"]).await;
         service.caller.key = key.trim().into();
         service
@@ -221,6 +223,16 @@ impl Service {
     pub fn set(&mut self, key: &'static str, value: impl ToString) {
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, value.to_string()));
+    }
+
+    /// Puts a variable into the environment for the starts to come.
+    pub fn tell(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// What the servers have written to their log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
     }
 
     /// Puts a workflow definition beside the bundled ones for the starts to come.
@@ -238,6 +250,7 @@ impl Service {
         for (key, value) in &self.settings {
             command.env(format!("MIXVIDEO__{key}"), value);
         }
+        command.envs(self.environment.iter().cloned());
         command.env("MIXVIDEO_KEY", &*self.caller.key).env("MIXVIDEO_SERVER", self.caller.base());
         command.args(arguments).current_dir(&self.home).stdin(Stdio::null()).kill_on_drop(true);
         command
