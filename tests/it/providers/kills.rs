@@ -33,25 +33,29 @@ async fn killed_when_held(plan: impl FnOnce(&Replicate)) -> Replicate {
 #[tokio::test]
 async fn killed_before_the_provider_takes_it_up_it_is_asked_for_and_submitted_again() {
     let replicate = killed_when_held(|replicate| replicate.world().submits.push_back(Deed::HoldBefore)).await;
-    assert_eq!((replicate.world().arrivals.len(), replicate.world().asked), (2, 2));
+    let world = replicate.world();
+    assert_eq!((world.arrivals.len(), world.asked), (2, 2));
 }
 
 #[tokio::test]
 async fn killed_before_the_answer_comes_it_is_found_and_not_submitted_again() {
     let replicate = killed_when_held(|replicate| replicate.world().submits.push_back(Deed::HoldAfter)).await;
-    assert_eq!((replicate.world().arrivals.len(), replicate.world().asked), (1, 1));
+    let world = replicate.world();
+    assert_eq!((world.arrivals.len(), world.asked), (1, 1));
 }
 
 #[tokio::test]
 async fn killed_during_a_look_it_is_looked_at_again() {
     let replicate = killed_when_held(|replicate| replicate.world().looks.push_back(Deed::HoldAfter)).await;
-    assert_eq!((replicate.world().arrivals.len(), replicate.world().asked), (1, 0));
+    let world = replicate.world();
+    assert_eq!((world.arrivals.len(), world.asked), (1, 0));
 }
 
 #[tokio::test]
 async fn killed_while_the_result_is_fetched_it_is_fetched_again() {
     let replicate = killed_when_held(|replicate| replicate.world().files.push_back(Deed::HoldAfter)).await;
-    assert_eq!((replicate.world().arrivals.len(), replicate.world().fetched), (1, 2));
+    let world = replicate.world();
+    assert_eq!((world.arrivals.len(), world.fetched), (1, 2));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -34,7 +34,8 @@ async fn a_webhook_ends_a_rest() {
     let service = unhurried(&replicate).await;
     service.caller.make("film", &film_of("a cat")).await;
     service.caller.until_completed("film").await;
-    assert_eq!((replicate.world().arrivals.len(), replicate.world().looked), (1, 1));
+    let world = replicate.world();
+    assert_eq!((world.arrivals.len(), world.looked), (1, 1));
 }
 
 #[tokio::test]
@@ -51,7 +52,10 @@ async fn a_webhook_that_comes_twice_counts_once_and_one_for_an_ended_task_not_at
     let answered = "SELECT COUNT(*) FROM inputs WHERE status = 'answered'";
     until("both are answered", async || count(&database, answered).await == 2).await;
     assert_eq!(count(&database, "SELECT COUNT(*) FROM inputs").await, 2);
-    assert_eq!((replicate.world().looked, replicate.world().arrivals.len()), (looked, 1));
+    {
+        let world = replicate.world();
+        assert_eq!((world.looked, world.arrivals.len()), (looked, 1));
+    }
     assert_eq!(service.caller.task("film").await["status"], "completed");
 }
 
