@@ -163,7 +163,7 @@ impl Storage {
     /// [`Error::Store`].
     pub async fn put_input(&self, bytes: impl Into<Bytes>) -> Result<String, Error> {
         let bytes = bytes.into();
-        let digest: String = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let digest = hex::encode(Sha256::digest(&bytes));
         let key = format!("inputs/{digest}");
         let _unswept = self.sweeping.read().await;
         self.put(&key, bytes).await?;

@@ -171,7 +171,7 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
-            tasks: Tasks::start(journal, database.clone()),
+            tasks: Tasks::start(journal),
             templates: Templates::new(database.clone()),
             link_secret,
             database,

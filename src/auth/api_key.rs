@@ -113,7 +113,7 @@ fn text_of(random: [u8; 32]) -> String {
 /// The digest under which a key is stored: SHA-256 in hexadecimal digits. Keys are random, so no salt is needed.
 #[must_use]
 pub fn digest(key: &str) -> String {
-    Sha256::digest(key).iter().map(|byte| format!("{byte:02x}")).collect()
+    hex::encode(Sha256::digest(key))
 }
 
 /// The keys of a database. Clones share what is remembered.
@@ -147,9 +147,8 @@ impl Keys {
         let row = match self.remembered.get(&fingerprint, now) {
             Some(row) => row,
             None => {
-                let row = api_keys::by_hash(&self.database, &digest(key)).await?.map(Arc::new);
-                self.remembered.put(fingerprint, row.clone(), now);
-                row
+                let read = async || Ok(api_keys::by_hash(&self.database, &digest(key)).await?.map(Arc::new));
+                self.remembered.get_or_read(&fingerprint, now, read).await.map_err(Refused::Unavailable)?
             }
         };
         let row = row.ok_or(Refused::Unknown)?;

@@ -1,11 +1,10 @@
 //! Request bodies: read within a limit, as one JSON object, with the digest that tells one body from another.
 
-use std::fmt::Write as _;
-
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::{HttpRequest, web};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
+use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -88,9 +87,9 @@ fn holds_nul(value: &Value) -> bool {
 /// SHA-256, in hexadecimal digits, of `value` with its keys in order and no spaces.
 #[must_use]
 pub fn digest(value: &Value) -> String {
-    let mut hash = Sha256::new();
-    feed(&mut hash, value);
-    hex(&hash.finalize())
+    let mut text = Vec::with_capacity(256);
+    spell(value, &mut text);
+    hex::encode(Sha256::digest(&text))
 }
 
 /// SHA-256, in hexadecimal digits, of `parts`: no two lists of parts are alike.
@@ -101,41 +100,38 @@ pub fn digest_of(parts: &[&str]) -> String {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
-    hex(&hash.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(64), |mut digits, byte| {
-        write!(digits, "{byte:02x}").expect("a String takes every text");
-        digits
-    })
+    hex::encode(hash.finalize())
 }
 
 /// The order of keys is made here: whether a map keeps them in order depends on how serde_json was built.
-fn feed(hash: &mut Sha256, value: &Value) {
+fn spell(value: &Value, text: &mut Vec<u8>) {
     match value {
         Value::Array(items) => {
-            hash.update(b"[");
+            text.push(b'[');
             for item in items {
-                feed(hash, item);
-                hash.update(b",");
+                spell(item, text);
+                text.push(b',');
             }
-            hash.update(b"]");
+            text.push(b']');
         }
         Value::Object(object) => {
-            let mut keys: Vec<&String> = object.keys().collect();
-            keys.sort_unstable();
-            hash.update(b"{");
-            for key in keys {
-                hash.update(Value::from(key.as_str()).to_string());
-                hash.update(b":");
-                feed(hash, &object[key]);
-                hash.update(b",");
+            let mut fields: Vec<(&String, &Value)> = object.iter().collect();
+            fields.sort_unstable_by_key(|(key, _)| *key);
+            text.push(b'{');
+            for (key, value) in fields {
+                write(key, text);
+                text.push(b':');
+                spell(value, text);
+                text.push(b',');
             }
-            hash.update(b"}");
+            text.push(b'}');
         }
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => hash.update(value.to_string()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => write(value, text),
     }
+}
+
+fn write(value: &impl Serialize, text: &mut Vec<u8>) {
+    serde_json::to_writer(text, value).expect("texts and numbers are JSON, and a vector takes them");
 }
 
 /// Reads the fields of a body and gathers everything that is wrong with them.

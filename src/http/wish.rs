@@ -73,7 +73,7 @@ impl Desk {
             Err(_) if chosen && self.was_born_by(&address, &message).await? => return Ok(answer),
             Err(error) => return Err(error),
         };
-        let body = serde_json::to_string(&task::Message::Create(Box::new(create))).map_err(Error::internal)?;
+        let body = journaled(create)?;
         let claim = key.as_ref().map(|key| key.claim(&answer, self.state.now())).transpose()?;
         match (self.door.bear(Birth { actor: address, message, body, claim }).await, key) {
             (Ok(Born::Now | Born::Before), _) => Ok(answer),
@@ -114,12 +114,6 @@ impl Desk {
             return Err(Error::Invalid(faults));
         }
         pictures::keep(state, &definition, &mut parameters, field_of).await?;
-        let size = serde_json::to_string(&parameters).map_err(Error::internal)?.len();
-        if size > PARAMETERS_BYTES_MAX {
-            return Err(Error::TooLarge(format!(
-                "the parameters have {size} bytes; without pictures at most {PARAMETERS_BYTES_MAX} are taken"
-            )));
-        }
         let request = Request {
             task_type,
             template_code: template.code.clone(),
@@ -129,6 +123,24 @@ impl Desk {
         };
         Ok(Create { id: wish.id, request, workflow: definition.pinned() })
     }
+}
+
+/// The birth as it is journaled.
+fn journaled(create: Create) -> Result<String, Error> {
+    let create = task::Message::Create(Box::new(create));
+    let body = serde_json::to_string(&create).map_err(Error::internal)?;
+    // The parameters are a part of it: looked at by themselves only when they may be too large.
+    if body.len() > PARAMETERS_BYTES_MAX
+        && let task::Message::Create(create) = &create
+    {
+        let size = serde_json::to_string(&create.request.parameters).map_err(Error::internal)?.len();
+        if size > PARAMETERS_BYTES_MAX {
+            return Err(Error::TooLarge(format!(
+                "the parameters have {size} bytes; without pictures at most {PARAMETERS_BYTES_MAX} are taken"
+            )));
+        }
+    }
+    Ok(body)
 }
 
 /// What a template makes and the workflow it follows, when it can be run here.

@@ -22,6 +22,7 @@ use super::partition::Limits;
 use super::root::{self, Root};
 use super::supervisor::{HandOver, Shared, Standing};
 use super::watch::{Hub, TooManyWatchers, Watcher};
+use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
 
 /// What waits to be written has this long even when the drain's limit is over.
@@ -120,6 +121,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// The watchdog has no thread.
+    #[error("the watchdog's thread cannot be started")]
+    Watchdog(#[source] std::io::Error),
     /// The journal did not answer.
     #[error("the outbox could not be read at the start")]
     Journal(#[from] super::journal::Error),
@@ -170,7 +174,10 @@ impl Engine {
             Some(path) => {
                 let (file, left) =
                     Inflight::open(&path).map_err(|source| Error::Inflight { path: path.clone(), source })?;
-                (Some(Arc::new(file)), left)
+                let file = Arc::new(file);
+                let limit = Duration::from_millis(limits.decide_ms.unsigned_abs());
+                watchdog::start(&file, limit).map_err(Error::Watchdog)?;
+                (Some(file), left)
             }
         };
         let suspects = if left.is_empty() { Vec::new() } else { parts.journal.outbox(&left).await? };

@@ -7,7 +7,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::journal::MessageId;
 
@@ -19,7 +20,13 @@ const SLOT_BYTES: usize = 8_192;
 /// The file.
 pub struct Inflight {
     file: File,
-    free: Mutex<Vec<usize>>,
+    slots: Mutex<Slots>,
+}
+
+struct Slots {
+    free: Vec<usize>,
+    /// Since when each slot is taken.
+    taken: [Option<Instant>; SLOTS],
 }
 
 impl Inflight {
@@ -35,12 +42,32 @@ impl Inflight {
         left.sort();
         left.dedup();
         file.set_len(0)?;
-        Ok((Self { file, free: Mutex::new((0..SLOTS).rev().collect()) }, left))
+        let slots = Slots { free: (0..SLOTS).rev().collect(), taken: [None; SLOTS] };
+        Ok((Self { file, slots: Mutex::new(slots) }, left))
+    }
+
+    /// For how long the oldest note has stood.
+    #[must_use]
+    pub fn oldest(&self) -> Option<Duration> {
+        let slots = self.slots();
+        slots.taken.iter().flatten().min().map(Instant::elapsed)
+    }
+
+    fn slots(&self) -> MutexGuard<'_, Slots> {
+        // Nothing under the lock can panic half-way.
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_slot(&self) -> Option<usize> {
+        let mut slots = self.slots();
+        let slot = slots.free.pop()?;
+        slots.taken[slot] = Some(Instant::now());
+        Some(slot)
     }
 
     /// Notes that these messages are being decided until the answer is dropped.
     pub fn note<'a>(&'a self, messages: impl Iterator<Item = &'a MessageId>) -> Noted<'a> {
-        let slot = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let slot = self.take_slot();
         if let Some(slot) = slot {
             let mut text = String::with_capacity(256);
             for message in messages {
@@ -80,7 +107,9 @@ impl Drop for Noted<'_> {
     fn drop(&mut self) {
         if let Some(slot) = self.slot {
             self.inflight.write(slot, &[0]);
-            self.inflight.free.lock().unwrap_or_else(PoisonError::into_inner).push(slot);
+            let mut slots = self.inflight.slots();
+            slots.taken[slot] = None;
+            slots.free.push(slot);
         }
     }
 }

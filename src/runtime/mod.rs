@@ -21,3 +21,4 @@ pub mod root;
 mod simulator;
 pub mod supervisor;
 pub mod watch;
+mod watchdog;

@@ -169,12 +169,24 @@ impl Root {
         finished
     }
 
+    /// Waits until nothing is in hand in any of these partitions. One whose supervisor died has nothing in hand: its
+    /// activities stopped with it, and what it was about goes on at the next start.
     async fn drained(&mut self, missing: &mut HashSet<u32>) {
+        let mut look = tokio::time::interval(LOOK);
         while !missing.is_empty() {
-            match self.reached.recv().await {
-                Some((partition, Milestone::Drained)) => drop(missing.remove(&partition)),
-                Some(_) => {}
-                None => return,
+            tokio::select! {
+                reached = self.reached.recv() => match reached {
+                    Some((partition, Milestone::Drained)) => drop(missing.remove(&partition)),
+                    Some(_) => {}
+                    None => return,
+                },
+                _ = look.tick() => {
+                    for (partition, _) in self.supervisors().iter().filter(|(_, address)| !address.connected()) {
+                        if missing.remove(partition) {
+                            tracing::error!(partition, "a partition's supervisor died while it was drained");
+                        }
+                    }
+                }
             }
         }
     }

@@ -66,22 +66,22 @@ impl Database {
         Ok(Self { readers, writer })
     }
 
-    /// Reads within the limit.
-    pub(super) async fn read<T>(
+    /// Reads within the limit. Boxed: callers that rarely ask need not carry the room that a query takes.
+    pub(super) fn read<T>(
         &self,
         what: &'static str,
         query: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, DbErr>,
-    ) -> Result<T, Error> {
-        within(LIMIT, what, query(&self.readers)).await
+    ) -> impl Future<Output = Result<T, Error>> {
+        within(LIMIT, what, Box::pin(query(&self.readers)))
     }
 
-    /// Writes within the limit.
-    pub(super) async fn write<T>(
+    /// Writes within the limit. Boxed: callers that rarely ask need not carry the room that a query takes.
+    pub(super) fn write<T>(
         &self,
         what: &'static str,
         query: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, DbErr>,
-    ) -> Result<T, Error> {
-        within(WRITE_LIMIT, what, query(&self.writer)).await
+    ) -> impl Future<Output = Result<T, Error>> {
+        within(WRITE_LIMIT, what, Box::pin(query(&self.writer)))
     }
 }
 

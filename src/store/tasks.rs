@@ -1,16 +1,13 @@
 //! Tasks as they are read by polls, waits and streams.
 //!
-//! Reads that come at the same time become one statement. Finished tasks are remembered for a few seconds: nothing
-//! about them changes silently.
+//! Reads that come at the same time become one statement, unless each is answered at once. Finished tasks are remembered
+//! for a few seconds: nothing about them changes silently.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use mixvideo_entities::dead;
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, QuerySelect};
 use tokio::sync::{mpsc, oneshot};
 
-use super::Database;
 use super::cache::Cache;
 use crate::domain::ids::TaskId;
 use crate::domain::{Address, Timestamp, task};
@@ -34,9 +31,6 @@ pub enum Error {
     /// The database failed or was too slow.
     #[error("tasks could not be read")]
     Read(#[source] Arc<journal::Error>),
-    /// Nor could what was set aside.
-    #[error("what was set aside of the tasks could not be read")]
-    Attention(#[source] Arc<super::Error>),
     /// The state is no task's, or a newer release's.
     #[error("the state of task {id} cannot be read: {reason}")]
     Unreadable {
@@ -72,6 +66,7 @@ struct Ask {
 /// The tasks. Clones share the reader.
 #[derive(Clone)]
 pub struct Tasks {
+    journal: Journal,
     asks: mpsc::Sender<Ask>,
     finished: Arc<Cache<TaskId, Arc<Known>>>,
 }
@@ -79,10 +74,10 @@ pub struct Tasks {
 impl Tasks {
     /// Starts the reader on the current tokio runtime; it ends with the last clone.
     #[must_use]
-    pub fn start(journal: Journal, database: Database) -> Self {
+    pub fn start(journal: Journal) -> Self {
         let (asks, waiting) = mpsc::channel(WAITING_MAX);
-        tokio::spawn(read_together(journal, database, waiting));
-        Self { asks, finished: Arc::new(Cache::new(FINISHED_MAX, FINISHED_MS)) }
+        tokio::spawn(read_together(journal.clone(), waiting));
+        Self { journal, asks, finished: Arc::new(Cache::new(FINISHED_MAX, FINISHED_MS)) }
     }
 
     /// A task, or `None` when there is none of that id. What is not finished is as fresh as the database.
@@ -93,9 +88,7 @@ impl Tasks {
         if let Some(known) = self.finished.get(id, now) {
             return Ok(Some(known));
         }
-        let (reply, answer) = oneshot::channel();
-        self.asks.try_send(Ask { id: id.clone(), reply }).map_err(|_| Error::Busy)?;
-        let Some(found) = answer.await.unwrap_or(Err(Error::Busy))? else {
+        let Some(found) = self.find(id).await? else {
             return Ok(None);
         };
         let known = Arc::new(known(id, &found)?);
@@ -103,6 +96,16 @@ impl Tasks {
             self.finished.put(id.clone(), known.clone(), now);
         }
         Ok(Some(known))
+    }
+
+    async fn find(&self, id: &TaskId) -> Result<Option<Found>, Error> {
+        if self.journal.reads_at_once() {
+            let address = task::address(id);
+            return Ok(read_batch(&self.journal, std::slice::from_ref(&address)).await?.remove(&address));
+        }
+        let (reply, answer) = oneshot::channel();
+        self.asks.try_send(Ask { id: id.clone(), reply }).map_err(|_| Error::Busy)?;
+        answer.await.unwrap_or(Err(Error::Busy))
     }
 }
 
@@ -117,11 +120,12 @@ fn known(id: &TaskId, found: &Found) -> Result<Known, Error> {
 }
 
 /// Takes all reads that have gathered, and reads them with one statement.
-async fn read_together(journal: Journal, database: Database, mut waiting: mpsc::Receiver<Ask>) {
+async fn read_together(journal: Journal, mut waiting: mpsc::Receiver<Ask>) {
     let mut batch = Vec::with_capacity(BATCH_MAX);
     while waiting.recv_many(&mut batch, BATCH_MAX).await > 0 {
-        let ids: HashSet<TaskId> = batch.iter().map(|ask| ask.id.clone()).collect();
-        let found = read_batch(&journal, &database, ids).await;
+        let ids: HashSet<&TaskId> = batch.iter().map(|ask| &ask.id).collect();
+        let addresses: Vec<Address> = ids.into_iter().map(task::address).collect();
+        let found = read_batch(&journal, &addresses).await;
         for ask in batch.drain(..) {
             let answer = match &found {
                 Ok(found) => Ok(found.get(&task::address(&ask.id)).cloned()),
@@ -133,20 +137,16 @@ async fn read_together(journal: Journal, database: Database, mut waiting: mpsc::
     }
 }
 
-async fn read_batch(
-    journal: &Journal,
-    database: &Database,
-    ids: HashSet<TaskId>,
-) -> Result<HashMap<Address, Found>, Error> {
-    let addresses: Vec<Address> = ids.iter().map(task::address).collect();
-    let stored = journal.load(&addresses).await.map_err(|error| Error::Read(Arc::new(error)))?;
+async fn read_batch(journal: &Journal, addresses: &[Address]) -> Result<HashMap<Address, Found>, Error> {
+    let failed = |error| Error::Read(Arc::new(error));
+    let stored = journal.load(addresses).await.map_err(failed)?;
     let under_way: Vec<&Address> = stored.iter().filter(|(_, row)| !is_final(&row.status)).map(|(id, _)| id).collect();
     let set_aside = match under_way.is_empty() {
         true => HashSet::new(),
-        false => with_dead(database, &under_way).await.map_err(|error| Error::Attention(Arc::new(error)))?,
+        false => journal.with_dead(&under_way).await.map_err(failed)?,
     };
     let found = stored.into_iter().map(|(address, stored)| {
-        let attention = set_aside.contains(address.as_str());
+        let attention = set_aside.contains(&address);
         (address, Found { stored, attention })
     });
     Ok(found.collect())
@@ -155,15 +155,4 @@ async fn read_batch(
 fn is_final(status: &str) -> bool {
     use strum::IntoEnumIterator;
     task::Status::iter().any(|known| known.is_final() && <&str>::from(known) == status)
-}
-
-/// Which of these actors have something that was set aside.
-async fn with_dead(database: &Database, actors: &[&Address]) -> Result<HashSet<String>, super::Error> {
-    let find = dead::Entity::find()
-        .select_only()
-        .column(dead::Column::Target)
-        .filter(dead::Column::Target.is_in(actors.iter().map(|actor| actor.as_str())))
-        .into_tuple::<String>();
-    let rows = database.read("look up what was set aside", async |db| find.all(db).await).await?;
-    Ok(rows.into_iter().collect())
 }

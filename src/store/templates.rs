@@ -106,11 +106,12 @@ impl Templates {
         if let Some(known) = self.cache.get(code, now) {
             return Ok(known);
         }
-        let find = Entity::find_by_id(code).filter(Column::DeletedAt.is_null());
-        let row = self.database.read("look up the template", async |db| find.one(db).await).await?;
-        let found = row.map(template).transpose()?.map(Arc::new);
-        self.cache.put(code.to_owned(), found.clone(), now);
-        Ok(found)
+        let read = async || {
+            let find = Entity::find_by_id(code).filter(Column::DeletedAt.is_null());
+            let row = self.database.read("look up the template", async |db| find.one(db).await).await?;
+            Ok(row.map(template).transpose()?.map(Arc::new))
+        };
+        self.cache.get_or_read(&code.to_owned(), now, read).await
     }
 
     /// How many there are, active or not.

@@ -146,7 +146,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         storage,
         fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
-        tasks: Tasks::start(journal, database.clone()),
+        tasks: Tasks::start(journal),
         templates: templates.clone(),
         database,
         clock,

@@ -54,6 +54,8 @@ pub(super) struct Throughput {
     pub accepted: u64,
     /// Others.
     pub failed: u64,
+    /// What the first of those said.
+    pub failure: Option<String>,
     /// Tasks completed, counted in SQL.
     pub completed: u64,
     /// Rows that they left in the journal.
@@ -95,6 +97,7 @@ pub(super) async fn throughput(
     Ok(Throughput {
         accepted: seen.accepted,
         failed: seen.failed,
+        failure: seen.failure,
         completed,
         decisions: rows.decisions().await? - decisions,
         seconds,

@@ -64,7 +64,11 @@ impl Report {
         if let Some(found) = &self.throughput {
             let detail = format!("{} completed in {:.1} s, {} rows", found.completed, found.seconds, found.decisions);
             line("throughput", format!("{:.0} tasks/s", found.tasks_per_second), detail);
-            line("  POST under load", quantiles(&found.post), format!("{} failed", found.failed));
+            let failed = match &found.failure {
+                Some(first) => format!("{} failed, the first: {first}", found.failed),
+                None => "0 failed".to_owned(),
+            };
+            line("  POST under load", quantiles(&found.post), failed);
             line("  resident memory", megabytes(found.resident_mb), String::new());
         }
         if let Some(found) = &self.latency {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fmt::Write as _;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -157,16 +156,9 @@ fn read_document(document: &toml::Table, source: &str, faults: &mut Vec<Fault>) 
         parameters,
         steps: drafts.into_iter().map(|draft| draft.step).collect(),
         result,
-        digest: hex_digest(source),
+        digest: hex::encode(Sha256::digest(source)),
         source: source.to_owned(),
     }
-}
-
-fn hex_digest(source: &str) -> String {
-    Sha256::digest(source).iter().fold(String::with_capacity(64), |mut digits, byte| {
-        write!(digits, "{byte:02x}").expect("a String takes every text");
-        digits
-    })
 }
 
 /// Names stand in placeholders and addresses, so they hold neither dots nor braces nor slashes.

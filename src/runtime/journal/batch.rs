@@ -1,9 +1,11 @@
 //! Units as rows, and the script that writes them.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use crate::domain::{Address, Verdict};
-use crate::runtime::journal::dialect::{Datum, Holds, Script, Shape, Source, Step};
+use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
+use crate::runtime::journal::script::{Script, Step};
 use crate::runtime::journal::{Cell, ColumnType, Entry, StateTable, Unit, partition_of};
 
 const CLAIMS: Shape<'static> = &[
@@ -36,14 +38,64 @@ const POSTS: Shape<'static> = &[
 const SETTLED: Shape<'static> = &[("id", Holds::Text)];
 const BORN: Shape<'static> = &[("target", Holds::Text)];
 
+/// A statement in both its forms, whether or not there are rows for it.
+#[derive(Clone, Debug)]
+struct Wording {
+    all: Cow<'static, str>,
+    each: Cow<'static, str>,
+}
+
+impl Wording {
+    const fn fixed(all: &'static str, each: &'static str) -> Self {
+        Self { all: Cow::Borrowed(all), each: Cow::Borrowed(each) }
+    }
+}
+
+static TAKE_CLAIM: Wording = Wording::fixed(
+    "INSERT INTO claims (name, fingerprint, actor, answer, expires) \
+     SELECT name, fingerprint, actor, answer, expires FROM {claims} AS v",
+    "INSERT INTO claims (name, fingerprint, actor, answer, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
+);
+static WRITE_ENTRY: Wording = Wording::fixed(
+    "INSERT INTO journal (actor, version, message_id, verdict, reason, body, now, schema) \
+     SELECT actor, version, message_id, verdict, reason, body, now, schema FROM {journal} AS v",
+    "INSERT INTO journal (actor, version, message_id, verdict, reason, body, now, schema) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+);
+static SETTLE: Wording = Wording::fixed(
+    "DELETE FROM outbox WHERE id IN (SELECT id FROM {settled} AS v)",
+    "DELETE FROM outbox WHERE id = ?1",
+);
+static POST: Wording = Wording::fixed(
+    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
+     SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
+    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+);
+/// Few rows are parked, if any, and many are born: the comparison starts the search in the index of the parked, and
+/// the expression keeps it from looking there for each that is born.
+static UNPARK: Wording = Wording::fixed(
+    "UPDATE outbox SET parked = 0 \
+     WHERE parked = 1 AND target > '' AND target || '' IN (SELECT target FROM {born} AS v)",
+    UNPARK_EACH,
+);
+/// [`UNPARK`] in a script that settles: see [`effects`].
+static UNPARK_BUT_SETTLED: Wording = Wording::fixed(
+    "UPDATE outbox SET parked = 0 \
+     WHERE parked = 1 AND target > '' AND target || '' IN (SELECT target FROM {born} AS v) \
+     AND id NOT IN (SELECT id FROM {settled} AS s)",
+    UNPARK_EACH,
+);
+const UNPARK_EACH: &str = "UPDATE outbox SET parked = 0 WHERE parked = 1 AND target = ?1";
+
 /// A state table with what scripts need of it.
 pub(super) struct Shaped {
     pub(super) table: &'static StateTable,
     births: String,
     updates: String,
     fields: Vec<(&'static str, Holds)>,
-    birth: Step,
-    update: Step,
+    birth: Wording,
+    update: Wording,
 }
 
 impl Shaped {
@@ -66,24 +118,35 @@ impl Shaped {
             (column.name, holds)
         }));
         let (births, updates) = (format!("births {}", table.table), format!("updates {}", table.table));
-        let stored: Vec<&str> = fields.iter().map(|(name, _)| *name).filter(|name| *name != "expected").collect();
-        let changed: Vec<String> = stored
-            .iter()
-            .filter(|name| !matches!(**name, "id" | "created_at"))
-            .map(|name| format!("{name} = v.{name}"))
-            .collect();
-        let (name, stored, changed) = (table.table, stored.join(", "), changed.join(", "));
-        let birth = Step {
-            sql: format!("INSERT INTO {name} ({stored}) SELECT {stored} FROM {{{births}}} AS v"),
-            hits: Some(births.clone()),
-            is_filtered: false,
+        // Each field's name with the parameter that holds it.
+        let places = || fields.iter().enumerate().map(|(index, (name, _))| (*name, format!("?{}", index + 1)));
+        let list = |parts: Vec<String>| parts.join(", ");
+        let stored: Vec<(&str, String)> = places().filter(|(name, _)| *name != "expected").collect();
+        let changed = || stored.iter().filter(|(name, _)| !matches!(*name, "id" | "created_at"));
+        let of = |wanted: &str| places().find(|(name, _)| *name == wanted).map(|(_, place)| place).unwrap_or_default();
+        let name = table.table;
+        let names = list(stored.iter().map(|(name, _)| (*name).to_owned()).collect());
+        let birth = Wording {
+            all: format!("INSERT INTO {name} ({names}) SELECT {names} FROM {{{births}}} AS v").into(),
+            each: format!(
+                "INSERT INTO {name} ({names}) VALUES ({})",
+                list(stored.iter().map(|(_, place)| place.clone()).collect())
+            )
+            .into(),
         };
-        let update = Step {
-            sql: format!(
-                "UPDATE {name} AS t SET {changed} FROM {{{updates}}} AS v WHERE t.id = v.id AND t.version = v.expected"
-            ),
-            hits: Some(updates.clone()),
-            is_filtered: true,
+        let update = Wording {
+            all: format!(
+                "UPDATE {name} AS t SET {} FROM {{{updates}}} AS v WHERE t.id = v.id AND t.version = v.expected",
+                list(changed().map(|(name, _)| format!("{name} = v.{name}")).collect())
+            )
+            .into(),
+            each: format!(
+                "UPDATE {name} SET {} WHERE id = {} AND version = {}",
+                list(changed().map(|(name, place)| format!("{name} = {place}")).collect()),
+                of("id"),
+                of("expected")
+            )
+            .into(),
         };
         Self { table, births, updates, fields, birth, update }
     }
@@ -158,11 +221,10 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
     script
 }
 
-/// Adds a statement and its rows, if there are any.
-fn add<'a>(script: &mut Script<'a>, source: Source<'a>, sql: &str, hits: Option<&str>) {
-    if !source.is_empty() {
-        script.sources.push(source);
-        script.steps.push(Step { sql: sql.to_owned(), hits: hits.map(str::to_owned), is_filtered: false });
+/// Adds a statement over `rows`, if there are any. `counted`: it must write each of them, no more and no less.
+fn add<'a>(script: &mut Script<'a>, rows: Source<'a>, wording: &'a Wording, counted: bool) {
+    if !rows.is_empty() {
+        script.steps.push(Step { rows, all: &wording.all, each: &wording.each, counted });
     }
 }
 
@@ -179,13 +241,7 @@ fn claims<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
             Datum::Integer(claim.expires.0),
         ]);
     }
-    add(
-        script,
-        rows,
-        "INSERT INTO claims (name, fingerprint, actor, answer, expires) \
-         SELECT name, fingerprint, actor, answer, expires FROM {claims} AS v",
-        Some("claims"),
-    );
+    add(script, rows, &TAKE_CLAIM, true);
 }
 
 fn states<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
@@ -211,12 +267,8 @@ fn states<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
         let rows = if unit.expected == 0 { &mut births } else { &mut updates };
         rows.push(row.into_iter().chain(cells));
     }
-    for (rows, step) in [(births, &shaped.birth), (updates, &shaped.update)] {
-        if !rows.is_empty() {
-            script.sources.push(rows);
-            script.steps.push(Step { sql: step.sql.clone(), hits: step.hits.clone(), is_filtered: step.is_filtered });
-        }
-    }
+    add(script, births, &shaped.birth, true);
+    add(script, updates, &shaped.update, true);
 }
 
 fn history<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
@@ -235,13 +287,7 @@ fn history<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
             ]);
         }
     }
-    add(
-        script,
-        rows,
-        "INSERT INTO journal (actor, version, message_id, verdict, reason, body, now, schema) \
-         SELECT actor, version, message_id, verdict, reason, body, now, schema FROM {journal} AS v",
-        Some("journal"),
-    );
+    add(script, rows, &WRITE_ENTRY, true);
 }
 
 /// On PostgreSQL all of this sees the outbox as it was before, and a row is changed once: so a row that is settled is
@@ -271,22 +317,10 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
             born.push([Datum::Text(unit.actor.as_str())]);
         }
     }
-    let but_settled = if settled.is_empty() { "" } else { " AND id NOT IN (SELECT id FROM {settled} AS s)" };
-    add(script, settled, "DELETE FROM outbox WHERE id IN (SELECT id FROM {settled} AS v)", None);
-    add(
-        script,
-        posts,
-        "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, created_at) \
-         SELECT id, target, partition, lane, due, body, deaths, created_at FROM {posts} AS v",
-        Some("posts"),
-    );
-    // Few rows are parked, if any, and many are born: the comparison starts the search in the index of the parked, and
-    // the expression keeps it from looking there for each that is born.
-    let unpark = format!(
-        "UPDATE outbox SET parked = 0 \
-         WHERE parked = 1 AND target > '' AND target || '' IN (SELECT target FROM {{born}} AS v){but_settled}"
-    );
-    add(script, born, &unpark, None);
+    let unpark = if settled.is_empty() { &UNPARK } else { &UNPARK_BUT_SETTLED };
+    add(script, settled, &SETTLE, false);
+    add(script, posts, &POST, true);
+    add(script, born, unpark, false);
 }
 
 fn verdict(entry: &Entry) -> &'static str {

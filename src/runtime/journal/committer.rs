@@ -5,14 +5,17 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::runtime::journal::open::{Journal, Shared};
 use crate::runtime::journal::writer::Writer;
 use crate::runtime::journal::{Outcome, Unit};
+use crate::runtime::kind::panic_text;
 
 /// Units that may wait for their turn; past it, callers are told to come back.
 const QUEUE_MAX: usize = 8_192;
@@ -187,7 +190,16 @@ async fn run(
         }
         let (units, replies): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job: Job| (job.unit, job.reply)).unzip();
         let begun = Instant::now();
-        let outcomes = writer.commit(&units).await;
+        let outcomes = match AssertUnwindSafe(writer.commit(&units)).catch_unwind().await {
+            Ok(outcomes) => outcomes,
+            Err(panic) => {
+                // Nobody knows what it left behind: a new one asks, and its callers with it.
+                writer = writer.renewed();
+                let reason = format!("the committer panicked: {}", panic_text(&*panic));
+                tracing::error!(reason, "a commit has an unknown outcome");
+                vec![Outcome::Unavailable(reason); units.len()]
+            }
+        };
         note(summary, units.len(), begun.elapsed());
         for (reply, outcome) in replies.into_iter().zip(outcomes) {
             reply(outcome);

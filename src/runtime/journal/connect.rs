@@ -4,6 +4,7 @@ use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
+use sea_orm::sqlx;
 use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{ConnectOptions, Database, DatabaseConnection};
 
@@ -28,8 +29,10 @@ const READERS: u32 = 4;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 /// How long SQLite waits for a writer in another process.
 const BUSY_LIMIT: Duration = Duration::from_secs(5);
+/// The same for one that only reads and whose thread has other things to do: it waits only while SQLite recovers its log.
+const BUSY_LIMIT_READING: Duration = Duration::from_millis(100);
 /// SQLite's page cache per connection: `cache_size` counts KiB when negative.
-const CACHE_KIB: &str = "-16384";
+const CACHE_KIB: i32 = -16_384;
 /// A commit's text depends on which kinds of rows it holds; each is prepared once.
 const STATEMENTS_KEPT: usize = 512;
 
@@ -80,6 +83,26 @@ pub(super) fn prepare(url: &str) -> Result<(), Error> {
     }
 }
 
+/// Opens SQLite's file, which was made before, for use on the calling thread.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(super) fn open_here(url: &str, purpose: Purpose) -> Result<rusqlite::Connection, Error> {
+    let wrong = |error: sqlx::Error| Error::Address { url: url.to_owned(), reason: error.to_string() };
+    let options = SqliteConnectOptions::from_str(url).map_err(wrong)?;
+    let open = || {
+        let connection = rusqlite::Connection::open(options.get_filename())?;
+        connection.busy_timeout(if purpose == Purpose::Read { BUSY_LIMIT_READING } else { BUSY_LIMIT })?;
+        // The file is in WAL mode since it was made.
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        connection.pragma_update(None, "cache_size", CACHE_KIB)?;
+        connection.pragma_update(None, "query_only", purpose == Purpose::Read)?;
+        Ok(connection)
+    };
+    open().map_err(Error::File)
+}
+
 /// Connects; nothing is sent before the first statement, except for [`Purpose::Migrate`].
 pub(super) async fn connect(url: &str, purpose: Purpose) -> Result<DatabaseConnection, Error> {
     let dialect = Dialect::of(url)?;
@@ -111,7 +134,7 @@ fn sqlite(options: &mut ConnectOptions, purpose: Purpose) {
             .foreign_keys(true)
             .busy_timeout(BUSY_LIMIT)
             .statement_cache_capacity(STATEMENTS_KEPT)
-            .pragma("cache_size", CACHE_KIB);
+            .pragma("cache_size", CACHE_KIB.to_string());
         if purpose == Purpose::Read { options.pragma("query_only", "ON") } else { options }
     });
 }

@@ -1,9 +1,8 @@
-//! The two dialects of SQL: everything in which SQLite and PostgreSQL differ, but for the settings of a connection.
+//! The two dialects of SQL: everything in which SQLite and PostgreSQL differ, but for the settings of a connection and
+//! how a script is written ([`super::sqlite`], [`super::postgres`]).
 //!
-//! A [`Script`] is written once. Its rows travel as columns, so that its text does not depend on how many there are
-//! and is prepared once: as one JSON text a source and its number of rows on SQLite, as one array a column on
-//! PostgreSQL. A script is one
-//! transaction and one trip: several statements in one text on SQLite, one statement of many parts on PostgreSQL.
+//! Rows that a statement is about travel as columns, so that its text does not depend on how many there are and is
+//! prepared once: as one JSON text on SQLite, as one array a column on PostgreSQL.
 //!
 //! Parameters are written `$1`, `$2` on both. On SQLite these are names: with `?2`, sqlx would count the parameters of
 //! the statements before it in the same text, and bind nothing, silently, once they add up to too many.
@@ -48,7 +47,7 @@ pub(super) type Shape<'a> = &'a [(&'static str, Holds)];
 
 /// Rows bound to a script under a name.
 pub(super) struct Source<'a> {
-    name: &'a str,
+    pub(super) name: &'a str,
     shape: Shape<'a>,
     fields: Vec<Datum<'a>>,
 }
@@ -67,26 +66,13 @@ impl<'a> Source<'a> {
         self.fields.is_empty()
     }
 
-    fn rows(&self) -> impl Iterator<Item = &[Datum<'a>]> {
+    pub(super) fn len(&self) -> usize {
+        self.fields.len() / self.shape.len()
+    }
+
+    pub(super) fn rows(&self) -> impl Iterator<Item = &[Datum<'a>]> {
         self.fields.chunks(self.shape.len())
     }
-}
-
-/// A statement of a script. `{name}` stands for the source of that name, as a table in parentheses.
-pub(super) struct Step {
-    pub(super) sql: String,
-    /// The source whose every row the statement must write, no more and no less: anything else undoes the script. Its
-    /// first field is a text.
-    pub(super) hits: Option<String>,
-    /// Whether the statement ends with a WHERE that more can be added to.
-    pub(super) is_filtered: bool,
-}
-
-/// Statements that are carried out together or not at all.
-#[derive(Default)]
-pub(super) struct Script<'a> {
-    pub(super) sources: Vec<Source<'a>>,
-    pub(super) steps: Vec<Step>,
 }
 
 impl Dialect {
@@ -95,16 +81,6 @@ impl Dialect {
             Self::Sqlite => DbBackend::Sqlite,
             Self::Postgres => DbBackend::Postgres,
         }
-    }
-
-    /// The whole script as one statement with a transaction of its own.
-    pub(super) fn script(self, script: Script<'_>) -> Statement {
-        let placed = self.place(&script.sources);
-        let sql = match self {
-            Self::Sqlite => sqlite_text(&script.steps, &placed),
-            Self::Postgres => postgres_text(&script.steps, &placed),
-        };
-        Statement::from_sql_and_values(self.backend(), sql, self.bind(&script.sources))
     }
 
     /// A single statement over `sources`; `more` are bound after them and written `{1}`, `{2}`, ...
@@ -119,19 +95,11 @@ impl Dialect {
         Statement::from_sql_and_values(self.backend(), sql, values)
     }
 
-    /// Undoes what a failed script left open. PostgreSQL leaves nothing open: its script is a single statement.
-    pub(super) fn undo(self) -> Option<&'static str> {
-        match self {
-            Self::Sqlite => Some("ROLLBACK"),
-            Self::Postgres => None,
-        }
-    }
-
     /// Gives each source its place among the parameters.
-    fn place<'s>(self, sources: &'s [Source<'_>]) -> Vec<Placed<'s>> {
+    pub(super) fn place<'s>(self, sources: impl IntoIterator<Item = &'s Source<'s>>) -> Vec<Placed<'s>> {
         let mut first = 1;
         sources
-            .iter()
+            .into_iter()
             .map(|source| {
                 let table = match self {
                     Self::Sqlite => sqlite_table(source.shape, first),
@@ -139,7 +107,7 @@ impl Dialect {
                 };
                 let placed = Placed { name: source.name, table, first };
                 first += match self {
-                    Self::Sqlite => 2,
+                    Self::Sqlite => 1,
                     Self::Postgres => source.shape.len(),
                 };
                 placed
@@ -147,26 +115,25 @@ impl Dialect {
             .collect()
     }
 
-    fn bind(self, sources: &[Source<'_>]) -> Vec<Value> {
+    pub(super) fn bind<'s>(self, sources: impl IntoIterator<Item = &'s Source<'s>>) -> Vec<Value> {
+        let sources = sources.into_iter();
         match self {
-            Self::Sqlite => {
-                let count = |source: &Source<'_>| i64::try_from(source.rows().count()).unwrap_or(i64::MAX);
-                sources.iter().flat_map(|source| [sqlite_rows(source).into(), count(source).into()]).collect()
-            }
-            Self::Postgres => sources.iter().flat_map(postgres_columns).collect(),
+            Self::Sqlite => sources.map(|source| sqlite_rows(source).into()).collect(),
+            Self::Postgres => sources.flat_map(postgres_columns).collect(),
         }
     }
 }
 
 /// A source with its place among a statement's parameters.
-struct Placed<'a> {
-    name: &'a str,
+pub(super) struct Placed<'a> {
+    pub(super) name: &'a str,
     table: String,
-    first: usize,
+    /// The number of its first parameter.
+    pub(super) first: usize,
 }
 
 /// Puts the tables where their names stand.
-fn fill(sql: &str, placed: &[Placed<'_>]) -> String {
+pub(super) fn fill(sql: &str, placed: &[Placed<'_>]) -> String {
     let mut text = String::with_capacity(sql.len() + 256);
     let mut rest = sql;
     while let Some((before, after)) = rest.split_once('{') {
@@ -188,38 +155,6 @@ fn fill(sql: &str, placed: &[Placed<'_>]) -> String {
         }
     }
     text.push_str(rest);
-    text
-}
-
-fn place_of(name: &str, placed: &[Placed<'_>]) -> usize {
-    placed.iter().find(|source| source.name == name).map_or(0, |source| source.first)
-}
-
-/// `IMMEDIATE`, because a transaction that begins with a read cannot always be turned into one that writes.
-///
-/// Each statement whose rows are counted does something only when the one before it hit all of its own, so that one wrong
-/// count makes all that follow wrong. The last count is made an error (a blob larger than SQLite allows), which ends the
-/// text before its COMMIT. One question at the end instead of one a statement: every answer wakes the asker.
-fn sqlite_text(steps: &[Step], placed: &[Placed<'_>]) -> String {
-    let mut text = String::from("BEGIN IMMEDIATE;\n");
-    let (counted, free): (Vec<&Step>, Vec<&Step>) = steps.iter().partition(|step| step.hits.is_some());
-    for step in free {
-        let _ = writeln!(text, "{};", fill(&step.sql, placed));
-    }
-    let mut before = None;
-    for step in counted {
-        text.push_str(&fill(&step.sql, placed));
-        if let Some(count) = before {
-            let and = if step.is_filtered { "AND" } else { "WHERE" };
-            let _ = write!(text, " {and} changes() = ${count}");
-        }
-        text.push_str(";\n");
-        before = step.hits.as_deref().map(|name| place_of(name, placed) + 1);
-    }
-    if let Some(count) = before {
-        let _ = writeln!(text, "SELECT CASE WHEN changes() = ${count} THEN 1 ELSE zeroblob(2147483647) END;");
-    }
-    text.push_str("COMMIT");
     text
 }
 
@@ -253,23 +188,6 @@ fn sqlite_rows(source: &Source<'_>) -> String {
     }
     json.push(b']');
     String::from_utf8(json).expect("JSON is UTF-8")
-}
-
-/// All parts see the database as it was before the statement, and take effect together. A wrong count divides by
-/// zero, which undoes them all.
-fn postgres_text(steps: &[Step], placed: &[Placed<'_>]) -> String {
-    let mut text = String::from("WITH ");
-    let mut counts = String::new();
-    for (index, step) in steps.iter().enumerate() {
-        let comma = if index == 0 { "" } else { ",\n" };
-        let _ = write!(text, "{comma}s{index} AS ({} RETURNING 1)", fill(&step.sql, placed));
-        if let Some(name) = &step.hits {
-            let place = place_of(name, placed);
-            let _ = write!(counts, " AND (SELECT count(*) FROM s{index}) = cardinality(${place}::text[])");
-        }
-    }
-    let _ = write!(text, "\nSELECT 1 / (CASE WHEN TRUE{counts} THEN 1 ELSE 0 END)");
-    text
 }
 
 /// An array cannot hold a null on its way through sea-orm: a field that may be null travels as a text, `=` and the

@@ -17,6 +17,21 @@ pub enum Error {
     /// No connection could be made.
     #[error("cannot open the database")]
     Open(#[source] DbErr),
+    /// SQLite's file could not be opened.
+    #[error("cannot open the database's file")]
+    File(#[source] rusqlite::Error),
+    /// The system gives no thread.
+    #[error("cannot start a thread for the database")]
+    Thread(#[source] std::io::Error),
+    /// A look-up in SQLite's file failed.
+    #[error("cannot look up {what}")]
+    LookUp {
+        /// What was looked up.
+        what: &'static str,
+        /// SQLite's answer.
+        #[source]
+        source: rusqlite::Error,
+    },
     /// A migration did not run through.
     #[error("cannot bring the database's schema up to date")]
     Migrate(#[source] DbErr),
@@ -99,7 +114,7 @@ impl Error {
                 Trouble::Data => Reaction::Fail,
                 Trouble::Contended | Trouble::Away => Reaction::Retry,
             },
-            Self::TooSlow { .. } => Reaction::Retry,
+            Self::File(_) | Self::Thread(_) | Self::LookUp { .. } | Self::TooSlow { .. } => Reaction::Retry,
             Self::Address { .. }
             | Self::Newer(_)
             | Self::Partitions { .. }
@@ -141,8 +156,8 @@ impl Trouble {
         }
     }
 
-    /// By SQLite's primary result code: <https://www.sqlite.org/rescode.html>.
-    fn of_sqlite(code: i32) -> Self {
+    /// By SQLite's result code, of which the lowest byte is the primary one: <https://www.sqlite.org/rescode.html>.
+    pub(super) fn of_sqlite(code: i32) -> Self {
         match code & 0xff {
             // BUSY, LOCKED
             5 | 6 => Self::Contended,

@@ -11,7 +11,10 @@ mod dialect;
 mod error;
 mod open;
 mod outside;
+mod postgres;
 mod read;
+mod script;
+mod sqlite;
 mod writer;
 
 use std::fmt;

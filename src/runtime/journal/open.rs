@@ -17,6 +17,7 @@ use crate::runtime::journal::batch::Shaped;
 use crate::runtime::journal::connect::{Purpose, connect, prepare};
 use crate::runtime::journal::dialect::Dialect;
 use crate::runtime::journal::error::Error;
+use crate::runtime::journal::sqlite::Lookups;
 use crate::runtime::journal::writer::Writer;
 use crate::runtime::journal::{Outcome, StateTable, Unit};
 use crate::runtime::retry::Policy;
@@ -60,12 +61,19 @@ pub struct Faults {
     pub answers_lost: Arc<AtomicU32>,
     /// So many commits, before those, fail without having been sent.
     pub unsent: Arc<AtomicU32>,
+    /// So many commits panic after they are written.
+    pub panics: Arc<AtomicU32>,
 }
 
 impl Faults {
     /// Whether the commit that was just written is one whose answer is lost.
     pub(super) fn lose_answer(&self) -> bool {
         take(&self.answers_lost)
+    }
+
+    /// Panics when the commit that was just written is one that does.
+    pub(super) fn panic(&self) {
+        assert!(!take(&self.panics), "the commit panicked on purpose");
     }
 
     /// Whether the next commit is one that is not sent.
@@ -85,6 +93,8 @@ fn take(faults: &AtomicU32) -> bool {
 pub struct Journal {
     pub(super) shared: Arc<Shared>,
     pub(super) readers: DatabaseConnection,
+    /// On SQLite.
+    pub(super) lookups: Option<Arc<Lookups>>,
     pub(super) writer: Arc<Mutex<Writer>>,
 }
 
@@ -138,8 +148,10 @@ impl Journal {
             turn: Mutex::new(()),
             away_since: std::sync::Mutex::default(),
         });
+        let local = shared.dialect == Dialect::Sqlite;
+        let lookups = local.then(|| Arc::new(Lookups::new(options.url.clone())));
         let writer = Arc::new(Mutex::new(Writer::new(Arc::clone(&shared))));
-        Ok(Self { shared, readers, writer })
+        Ok(Self { shared, readers, lookups, writer })
     }
 
     /// How many partitions its actors are divided among.
@@ -156,6 +168,9 @@ impl Journal {
     /// Ends its connections in order, which leaves SQLite's file whole without its log. Close the committers first.
     pub async fn close(&self) {
         self.writer.lock().await.close().await;
+        if let Some(lookups) = &self.lookups {
+            lookups.close();
+        }
         // What could not be ended in order ends with the process.
         let _ = self.readers.clone().close().await;
     }

@@ -73,11 +73,15 @@ impl Journal {
         let mut states = HashMap::with_capacity(actors.len());
         for (kind, actors) in kinds {
             let shaped = self.shared.tables.get(kind).ok_or_else(|| Error::UnknownKind(kind.to_owned()))?;
+            let table = shaped.table.table;
+            if let Some(lookups) = &self.lookups {
+                states.extend(lookups.states(table, &actors)?);
+                continue;
+            }
             let mut keys = Source::new("keys", KEY);
             for actor in actors {
                 keys.push([Datum::Text(actor.key())]);
             }
-            let table = shaped.table.table;
             let sql = format!(
                 "SELECT id, version, status, schema, state FROM {table} WHERE id IN (SELECT id FROM {{keys}} AS v)"
             );
@@ -186,6 +190,40 @@ impl Journal {
         rows.iter().map(id).collect::<Result<_, _>>().map_err(|source| Error::Read { what: "the outbox", source })
     }
 
+    /// Those of `actors` of which something was set aside.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn with_dead(&self, actors: &[&Address]) -> Result<HashSet<Address>, Error> {
+        if let Some(lookups) = &self.lookups {
+            return lookups.with_dead(actors);
+        }
+        let mut targets = Source::new("targets", KEY);
+        for actor in actors {
+            targets.push([Datum::Text(actor.as_str())]);
+        }
+        if targets.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let sql = "SELECT DISTINCT target FROM dead WHERE target IN (SELECT id FROM {targets} AS v)";
+        let statement = self.shared.dialect.query(sql, &[targets], Vec::new());
+        let rows = self.read("the dead", self.readers.query_all_raw(statement)).await?;
+        let target = |row: &QueryResult| row.try_get_by_index::<String>(0);
+        let targets: Vec<String> = rows
+            .iter()
+            .map(target)
+            .collect::<Result<_, _>>()
+            .map_err(|source| Error::Read { what: "the dead", source })?;
+        targets.iter().map(|target| address("dead", target, target)).collect()
+    }
+
+    /// Whether reading a few actors by their addresses is done at once, on the thread that asks: gathering the reads of
+    /// many callers into one statement gains nothing then.
+    #[must_use]
+    pub const fn reads_at_once(&self) -> bool {
+        self.lookups.is_some()
+    }
+
     /// The claim on a name, and the actor that was born with it.
     ///
     /// # Errors
@@ -244,14 +282,18 @@ impl Journal {
         count.map(i64::unsigned_abs).map_err(|source| Error::Read { what: "the dead", source })
     }
 
-    pub(super) async fn read<T>(
+    /// Reads within the limit. Boxed: callers that rarely ask need not carry the room that a query takes.
+    pub(super) fn read<T>(
         &self,
         what: &'static str,
         read: impl Future<Output = Result<T, DbErr>>,
-    ) -> Result<T, Error> {
-        match tokio::time::timeout(READ_LIMIT, read).await {
-            Ok(answer) => answer.map_err(|source| Error::Read { what, source }),
-            Err(_) => Err(Error::TooSlow { what }),
+    ) -> impl Future<Output = Result<T, Error>> {
+        let read = Box::pin(tokio::time::timeout(READ_LIMIT, read));
+        async move {
+            match read.await {
+                Ok(answer) => answer.map_err(|source| Error::Read { what, source }),
+                Err(_) => Err(Error::TooSlow { what }),
+            }
         }
     }
 }

@@ -8,14 +8,16 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
 use crate::domain::Address;
 use crate::runtime::journal::batch::{self, Limits, Shaped};
 use crate::runtime::journal::connect::{Purpose, connect};
-use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
+use crate::runtime::journal::dialect::{Datum, Dialect, Holds, Shape, Source};
 use crate::runtime::journal::error::{Error, Trouble};
 use crate::runtime::journal::open::Shared;
+use crate::runtime::journal::postgres;
+use crate::runtime::journal::sqlite::{Pen, Refusal};
 use crate::runtime::journal::{Outcome, Unit};
 use crate::runtime::retry::Delays;
 
@@ -27,9 +29,12 @@ const LONE_ATTEMPTS: u32 = 3;
 const MESSAGE: Shape<'static> = &[("actor", Holds::Text), ("message_id", Holds::Text)];
 const KEY: Shape<'static> = &[("id", Holds::Text)];
 
-/// Writes units over a connection of its own.
+/// Writes units over connections of its own.
 pub(super) struct Writer {
     shared: Arc<Shared>,
+    /// For scripts on SQLite.
+    pen: Option<Pen>,
+    /// For scripts on PostgreSQL, and for questions.
     connection: Option<DatabaseConnection>,
 }
 
@@ -65,6 +70,18 @@ struct Failed {
     cause: String,
 }
 
+impl Failed {
+    fn away(cause: String) -> Self {
+        Self { trouble: Trouble::Away, cause }
+    }
+}
+
+impl From<Refusal> for Failed {
+    fn from(refusal: Refusal) -> Self {
+        Self { trouble: refusal.trouble(), cause: refusal.to_string() }
+    }
+}
+
 impl From<DbErr> for Failed {
     fn from(error: DbErr) -> Self {
         Self { trouble: Trouble::of(&error), cause: error.to_string() }
@@ -73,17 +90,21 @@ impl From<DbErr> for Failed {
 
 impl From<Error> for Failed {
     fn from(error: Error) -> Self {
-        let cause = match std::error::Error::source(&error) {
+        Self::away(match std::error::Error::source(&error) {
             Some(source) => format!("{error}: {source}"),
             None => error.to_string(),
-        };
-        Self { trouble: Trouble::Away, cause }
+        })
     }
 }
 
 impl Writer {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
-        Self { shared, connection: None }
+        Self { shared, pen: None, connection: None }
+    }
+
+    /// Another writer to the same database, over connections of its own.
+    pub(super) fn renewed(&self) -> Self {
+        Self::new(Arc::clone(&self.shared))
     }
 
     /// One outcome per unit, in order.
@@ -165,6 +186,7 @@ impl Writer {
         if failed.trouble == Trouble::Away {
             // A connection in the middle of an answer is of no use to the next statement.
             group.unknown = true;
+            self.pen = None;
             self.connection = None;
         }
         // After silence this is the reading back; after a refusal, the search for whom it concerns.
@@ -189,30 +211,30 @@ impl Writer {
     /// Writes all of `units` or nothing; an [`Trouble::Away`] says neither.
     async fn attempt(&mut self, units: &[&Unit]) -> Result<(), Failed> {
         let shared = Arc::clone(&self.shared);
-        let statement = shared.dialect.script(batch::script(units, &shared.tables, shared.partitions));
+        let script = batch::script(units, &shared.tables, shared.partitions);
         let _turn = shared.turn.lock().await;
-        let limit = shared.options.attempt_limit;
-        if shared.options.faults.fail_to_send() {
-            return Err(Failed { trouble: Trouble::Away, cause: "the commit was not sent on purpose".to_owned() });
+        let faults = &shared.options.faults;
+        if faults.fail_to_send() {
+            return Err(Failed::away("the commit was not sent on purpose".to_owned()));
         }
+        match shared.dialect {
+            Dialect::Sqlite => self.pen()?.write(&script)?,
+            Dialect::Postgres => self.send(postgres::statement(&script)).await?,
+        }
+        faults.panic();
+        if faults.lose_answer() {
+            return Err(Failed::away("the answer was lost on purpose".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Has PostgreSQL carry out a statement and waits for its answer.
+    async fn send(&mut self, statement: Statement) -> Result<(), Failed> {
+        let limit = self.shared.options.attempt_limit;
         let database = self.connection().await?;
-        let answer = tokio::time::timeout(limit, database.query_all_raw(statement)).await;
-        match answer {
-            Ok(Ok(_)) if shared.options.faults.lose_answer() => {
-                Err(Failed { trouble: Trouble::Away, cause: "the answer was lost on purpose".to_owned() })
-            }
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(error)) => {
-                if let Some(undo) = shared.dialect.undo() {
-                    // An error here means that SQLite has undone it by itself.
-                    let _ = database.execute_unprepared(undo).await;
-                }
-                Err(error.into())
-            }
-            Err(_) => {
-                let cause = format!("no answer to a commit within {} ms", limit.as_millis());
-                Err(Failed { trouble: Trouble::Away, cause })
-            }
+        match tokio::time::timeout(limit, database.query_all_raw(statement)).await {
+            Ok(answer) => Ok(answer.map(drop)?),
+            Err(_) => Err(Failed::away(format!("no answer to a commit within {} ms", limit.as_millis()))),
         }
     }
 
@@ -221,10 +243,7 @@ impl Writer {
         let limit = self.shared.options.attempt_limit;
         match tokio::time::timeout(limit, self.ask(units, unknown)).await {
             Ok(decided) => decided,
-            Err(_) => {
-                let cause = format!("no answer to a question within {} ms", limit.as_millis());
-                Err(Failed { trouble: Trouble::Away, cause })
-            }
+            Err(_) => Err(Failed::away(format!("no answer to a question within {} ms", limit.as_millis()))),
         }
     }
 
@@ -266,6 +285,14 @@ impl Writer {
         Ok(decided)
     }
 
+    /// The pen, made when there is none.
+    fn pen(&mut self) -> Result<&Pen, Error> {
+        if self.pen.is_none() {
+            self.pen = Some(Pen::open(&self.shared.options.url)?);
+        }
+        Ok(self.pen.as_ref().expect("made just now"))
+    }
+
     /// The connection, made when there is none.
     pub(super) async fn connection(&mut self) -> Result<&DatabaseConnection, Error> {
         if self.connection.is_none() {
@@ -274,8 +301,9 @@ impl Writer {
         Ok(self.connection.as_ref().expect("made just now"))
     }
 
-    /// Ends the connection in order; the next use makes another.
+    /// Ends the connections in order; the next use makes others.
     pub(super) async fn close(&mut self) {
+        self.pen = None;
         if let Some(connection) = self.connection.take() {
             let _ = connection.close().await;
         }

@@ -81,18 +81,20 @@ fn a_message_set_aside_comes_back_under_its_own_id() {
     });
 }
 
-/// The environment variable that turns the test below into the process that dies.
+/// The environment variables that turn the test below into the process that dies: where, and of what.
 const VICTIM: &str = "MIXVIDEO_TEST_VICTIM";
+const KILLER: &str = "MIXVIDEO_TEST_KILLER";
 
-/// Not a test of its own: run by the one below, in a process that it may kill.
+/// Not a test of its own: run by the ones below, in a process that it may kill.
 #[test]
 fn the_process_that_a_killer_kills() {
-    let Ok(directory) = std::env::var(VICTIM) else { return };
+    let (Ok(directory), Ok(killer)) = (std::env::var(VICTIM), std::env::var(KILLER)) else { return };
     let place = Place::at(directory.into());
     support::system(async {
-        let node = Node::of_toys(&place, Arc::new(Idle), quick()).await;
+        let limits = Limits { decide_ms: 500, ..Limits::default() };
+        let node = Node::of_toys(&place, Arc::new(Idle), limits).await;
         if node.toy("neighbour").await.count == 0 && node.engine.birth(toy::birth("victim", vec![])).await.is_ok() {
-            poison(&node, Message::Abort).await;
+            poison(&node, serde_json::from_str(&killer).unwrap()).await;
         }
         until("everything else is done", SOON, async || {
             node.toy("neighbour").await.count == 1 && node.toy("victim").await.count == 2
@@ -102,14 +104,15 @@ fn the_process_that_a_killer_kills() {
     });
 }
 
-#[test]
-fn a_message_that_kills_the_process_is_found_and_set_aside_and_everything_else_finishes() {
+/// Starts a process again and again that is told `killer`, until it ends in peace.
+fn is_found_after_three_deaths(killer: &Message) {
     let place = support::sqlite();
     let mut deaths = 0;
     let finished = loop {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "engine::poison::the_process_that_a_killer_kills"])
             .env(VICTIM, place.directory())
+            .env(KILLER, serde_json::to_string(killer).unwrap())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -131,4 +134,14 @@ fn a_message_that_kills_the_process_is_found_and_set_aside_and_everything_else_f
         assert!(dead[0].reason.contains("died 3 times"), "{}", dead[0].reason);
         node.stop().await;
     });
+}
+
+#[test]
+fn a_message_that_kills_the_process_is_found_and_set_aside_and_everything_else_finishes() {
+    is_found_after_three_deaths(&Message::Abort);
+}
+
+#[test]
+fn a_message_that_is_never_decided_ends_the_process_and_is_found_like_a_killer() {
+    is_found_after_three_deaths(&Message::Loop);
 }

@@ -13,7 +13,7 @@ use mixvideo::runtime::journal::MessageId;
 use mixvideo::runtime::partition::Limits;
 use tokio_util::sync::CancellationToken;
 
-use super::support::{self, Node, PARTITIONS, until};
+use super::support::{self, Idle, Node, PARTITIONS, until};
 use super::toy::{self, Message};
 
 const SOON: Duration = Duration::from_secs(20);
@@ -97,5 +97,20 @@ fn a_supervisor_that_dies_is_started_again_and_all_work_completes() {
         let health = node.engine.health(SOON).await;
         assert_eq!((health.restarts, health.partitions.len()), (1, PARTITIONS as usize));
         node.stop().await;
+    });
+}
+
+#[test]
+fn a_supervisor_that_dies_while_it_drains_keeps_nobody_waiting() {
+    support::system(async {
+        let place = support::sqlite();
+        let clock = Arc::new(Brittle::default());
+        let node = Node::of_toys_at(&place, Arc::new(Idle), Limits::default(), clock.clone()).await;
+        until("it is open", SOON, async || node.engine.is_open()).await;
+        clock.broken.store(true, Ordering::SeqCst);
+        let limit = Duration::from_secs(600);
+        let drained = tokio::time::timeout(SOON, node.engine.drain(limit)).await;
+        assert!(!clock.broken.load(Ordering::SeqCst), "a supervisor died");
+        assert_eq!(drained, Ok(true), "it did not wait out its limit");
     });
 }

@@ -44,6 +44,8 @@ pub enum Message {
     Panic,
     Break,
     Abort,
+    /// Never decided, and the thread that decides never free again.
+    Loop,
     /// What no database takes: a state with U+0000 in a column.
     Poison,
 }
@@ -102,6 +104,9 @@ impl Machine for Toy {
             Message::Panic => panic!("told to panic"),
             Message::Break => return Err(Broken("told to break".to_owned())),
             Message::Abort => std::process::abort(),
+            Message::Loop => loop {
+                std::thread::park();
+            },
             Message::Poison => state.failures.push("\0".to_owned()),
         }
         Ok(Decision::applied(state, effects))

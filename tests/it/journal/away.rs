@@ -19,6 +19,7 @@ on_both!(
     a_commit_that_was_not_sent_is_sent_again,
     the_committer_answers_everyone_in_batches,
     the_committer_drains_when_it_closes,
+    a_commit_that_panics_is_unknown_and_the_committer_goes_on,
     two_journals_never_both_win_a_version,
 );
 
@@ -66,6 +67,19 @@ async fn a_commit_that_was_not_sent_is_sent_again(backend: Backend) {
     fixture.options.faults.unsent.store(2, Ordering::Relaxed);
     fixture.win(unit(&vessel("a"), 0, &["born"])).await;
     assert_eq!(fixture.version(&vessel("a")).await, Some(1));
+}
+
+async fn a_commit_that_panics_is_unknown_and_the_committer_goes_on(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let committer = Committer::spawn(&fixture.journal).unwrap();
+    fixture.options.faults.panics.store(1, Ordering::Relaxed);
+    let first = Arc::new(unit(&vessel("a"), 0, &["born"]));
+    match committer.submit(first.clone()).await {
+        Outcome::Unavailable(reason) => assert!(reason.contains("panicked on purpose"), "{reason}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(committer.submit(first).await, Outcome::Duplicate(vec![id("born")]), "it was written before");
+    assert_eq!(committer.submit(Arc::new(unit(&vessel("b"), 0, &["born"]))).await, Outcome::Won);
 }
 
 async fn the_committer_answers_everyone_in_batches(backend: Backend) {
