@@ -112,7 +112,7 @@ impl Layered {
 
     fn set(&mut self, key: &str, value: Value, source: &str) -> Result<(), String> {
         if let Some(name) = providers::name_of(key) {
-            self.know_provider(&name.to_owned());
+            self.know_provider(name);
         }
         let Some((current, place)) = self.0.get_mut(key) else { return Err(self.unknown(key, source)) };
         let Some(value) = as_kind(current, value.clone()) else {

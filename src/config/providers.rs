@@ -37,6 +37,12 @@ const RANGES: [(&str, i64, i64); 5] = [
     ("settle_seconds", 0, 86_400),
 ];
 
+/// A key, and what is wrong with its text, if anything.
+type TextCheck = (&'static str, fn(&str) -> Option<String>);
+
+const TEXTS: [TextCheck; 4] =
+    [("preset", preset), ("base_url", base_url), ("model", model), ("idempotency_header", header)];
+
 /// A provider of models.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,9 +113,7 @@ pub(super) fn faults(layered: &Layered) -> Vec<String> {
                 faults.push(layered.fault(&key, &format!("must lie between {least} and {greatest}")));
             }
         }
-        let texts: [(&str, fn(&str) -> Option<String>); 4] =
-            [("preset", preset), ("base_url", base_url), ("model", model), ("idempotency_header", header)];
-        for (key, wrong) in texts {
+        for (key, wrong) in TEXTS {
             let key = format!("{SECTION}.{name}.{key}");
             if let Some(Value::String(text)) = layered.value(&key)
                 && let Some(what) = wrong(text)

@@ -108,7 +108,7 @@ impl Turn<'_> {
     fn go_on(&mut self, step: &Step, attempt: u32, outstanding: EffectNo, next: Next) {
         match next {
             Next::Run(job, leg) => {
-                let submits = matches!(leg, Leg::Submit { .. });
+                let submits = leg == Leg::Submit;
                 let call = StepCall { job: Some(job.call(leg)), ..self.call(step, attempt) };
                 // Only a submit needs to be told what to make.
                 let call = if submits { call } else { StepCall { with: Map::new(), ..call } };
