@@ -45,7 +45,7 @@ struct Webhook {
     request_body(content = Object, description = "The provider's job"),
     responses((status = 204, description = "It was written down"),
         (status = 400, description = "It names no job", body = openapi::Failure),
-        (status = 401, description = "Its signature is wrong or too old", body = openapi::Failure),
+        (status = 403, description = "Its signature is wrong or too old", body = openapi::Failure),
         (status = 404, description = "No such link was given out", body = openapi::Failure),
         (status = 413, description = "The body is too large", body = openapi::Failure),
         (status = 503, description = "It could not be written down: send it again", body = openapi::Failure)))]
@@ -69,7 +69,7 @@ pub(super) async fn called(
         signature: header(request.headers(), "webhook-signature")?,
         body: &body,
     };
-    signed.verify(secret, state.now()).map_err(|unbelieved| Error::Unauthenticated(unbelieved.to_string()))?;
+    signed.verify(secret, state.now()).map_err(|unbelieved| Error::Forbidden(unbelieved.to_string()))?;
     let webhook: Webhook = serde_json::from_slice(&body)
         .map_err(|error| Error::BadRequest(format!("the webhook names no job: {error}")))?;
     let job = JobId::parse(&webhook.id).map_err(|malformed| Error::BadRequest(malformed.to_string()))?;
@@ -91,6 +91,6 @@ fn header<'a>(headers: &'a HeaderMap, name: &str) -> Result<&'a str, Error> {
     let line = lines.next().and_then(|line| line.to_str().ok()).filter(|line| line.len() <= 16 * WEBHOOK_ID_CHARS_MAX);
     match (line, lines.next()) {
         (Some(line), None) => Ok(line),
-        _ => Err(Error::Unauthenticated(format!("the webhook must have the header {name} once"))),
+        _ => Err(Error::Forbidden(format!("the webhook must have the header {name} once"))),
     }
 }

@@ -90,7 +90,7 @@ fn all_faults_are_named_at_once_with_file_step_and_key() {
          w.toml: description: is missing\n  \
          w.toml: produces: `song` is unknown; known are video, image, nothing\n  \
          w.toml: nmae: is unknown; known are name, description, produces, parameters, steps\n  \
-         w.toml: steps.a.activity: `dance` is unknown; known are noop, picture, render, image, store\n  \
+         w.toml: steps.a.activity: `dance` is unknown; known are noop, picture, render, image, store, provider\n  \
          w.toml: steps.a.timeout: `soon` is no duration; write 500ms, 120s, 5m or 1h"
     );
 }

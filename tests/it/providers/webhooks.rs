@@ -72,9 +72,9 @@ async fn a_webhook_that_is_forged_old_or_for_no_job_of_ours_is_refused() {
     let good = sign("msg_1", now, &body);
     let capability = link.rsplit('/').next().unwrap();
     for (status, link, seconds, signature, body) in [
-        (401, link.clone(), now, sign("msg_2", now, &body), body.clone()),
-        (401, link.clone(), now, good.clone(), body.replace('}', " }")),
-        (401, link.clone(), now - 301, sign("msg_1", now - 301, &body), body.clone()),
+        (403, link.clone(), now, sign("msg_2", now, &body), body.clone()),
+        (403, link.clone(), now, good.clone(), body.replace('}', " }")),
+        (403, link.clone(), now - 301, sign("msg_1", now - 301, &body), body.clone()),
         (404, link.replace("/film.film.1.", "/film.film.2."), now, good.clone(), body.clone()),
         (404, link.replace("/films/", "/others/"), now, good.clone(), body.clone()),
         (404, link.replace(capability, "x"), now, good.clone(), body.clone()),
@@ -84,7 +84,7 @@ async fn a_webhook_that_is_forged_old_or_for_no_job_of_ours_is_refused() {
         assert_eq!(post(&link, "msg_1", seconds, &signature, &body).await, status, "{link} {body}");
     }
     let unsigned = reqwest::Client::new().post(&link).body(body.clone()).send().await.unwrap();
-    assert_eq!(unsigned.status(), 401);
+    assert_eq!(unsigned.status(), 403);
     assert_eq!(count(&service.database().await, "SELECT COUNT(*) FROM inputs").await, 0);
     assert_eq!(post(&link, "msg_1", now, &format!("v1,AAAA {good}"), &body).await, 204);
 }
