@@ -43,6 +43,12 @@ if ! cmp -s tests/s3/requirements.txt "$s3/installed"; then
     cp tests/s3/requirements.txt "$s3/installed"
 fi
 
+# What stands in for OpenAI-compatible providers, at the version that its lock file pins. It needs Node 20.15 or newer.
+if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
+    command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
+    (cd tests/aimock && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
 if [ $# = 0 ]; then
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings

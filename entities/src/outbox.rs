@@ -25,6 +25,8 @@ pub struct Model {
     pub turn: Option<String>,
     /// 1 while it waits for the birth of its target.
     pub parked: i64,
+    /// 1 once its activity has noted that it begins to act.
+    pub begun: i64,
     /// When it was decided, in milliseconds.
     pub created_at: i64,
 }

@@ -12,6 +12,7 @@ mod m20261122_000002_states;
 mod m20261122_000003_catalogue;
 mod m20261122_000004_turns;
 mod m20261122_000005_template_revisions;
+mod m20261122_000006_begun;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_catalogue::Migration),
             Box::new(m20261122_000004_turns::Migration),
             Box::new(m20261122_000005_template_revisions::Migration),
+            Box::new(m20261122_000006_begun::Migration),
         ]
     }
 }

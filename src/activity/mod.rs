@@ -12,6 +12,7 @@ pub mod here;
 mod image;
 mod noop;
 mod picture;
+pub mod provider;
 mod render;
 pub mod retention;
 mod runner;
@@ -22,6 +23,7 @@ mod store;
 pub mod worker;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -30,6 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use fetch::Fetcher;
 pub use mixvideo_media as media;
+pub use provider::Providers;
 pub use storage::Storage;
 pub use worker::WorkerPool;
 
@@ -50,6 +53,7 @@ pub struct Activities {
     fetcher: Fetcher,
     workers: WorkerPool,
     scratch: PathBuf,
+    providers: Option<Arc<Providers>>,
 }
 
 /// The circumstances of a step that is running.
@@ -70,13 +74,23 @@ impl Activities {
         std::fs::create_dir_all(scratch)?;
         let scratch = scratch.canonicalize()?;
         sweep(&scratch)?;
-        Ok(Self { storage, fetcher, workers, scratch })
+        Ok(Self { storage, fetcher, workers, scratch, providers: None })
+    }
+
+    /// The same with providers of models.
+    #[must_use]
+    pub fn with_providers(self, providers: Arc<Providers>) -> Self {
+        Self { providers: Some(providers), ..self }
     }
 
     /// Where the steps' files are.
     #[must_use]
     pub const fn storage(&self) -> &Storage {
         &self.storage
+    }
+
+    fn providers(&self) -> Option<&Providers> {
+        self.providers.as_deref()
     }
 
     /// Runs one step to its end and returns its result. Running it again gives the same and leaves nothing twice.
@@ -98,6 +112,7 @@ impl Activities {
             Activity::Render => render::run(self, running).await,
             Activity::Image => image::run(self, running).await,
             Activity::Store => store::run(self, running).await,
+            Activity::Provider => Err(Failure::fatal("step_unreadable", "a provider's step is a job")),
         }
     }
 

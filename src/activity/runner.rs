@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::Activities;
+use super::{Activities, Running, provider};
 use crate::domain::Failure;
 use crate::domain::workflow::StepCall;
 use crate::runtime::activity;
@@ -24,6 +24,11 @@ impl activity::Activities for Activities {
     ) -> Result<Value, Failure> {
         let call: StepCall = serde_json::from_str(&work.input)
             .map_err(|error| Failure::fatal("step_unreadable", format!("the step cannot be read: {error}")))?;
+        if let Some(job) = &call.job {
+            // Each of its calls has a limit of its own, and the job has the step's.
+            let running = Running { call: &call, progress, cancel };
+            return Ok(provider::run(self, running, job, work).await);
+        }
         let limit = Duration::from_millis(call.timeout_ms).saturating_add(GRACE);
         match tokio::time::timeout(limit, Self::run(self, &call, progress, cancel)).await {
             Ok(outcome) => outcome,

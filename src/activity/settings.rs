@@ -102,7 +102,7 @@ mod tests {
     fn call(with: Value) -> StepCall {
         let with = with.as_object().cloned().unwrap();
         let (task, step) = ("task_1".into(), "film".into());
-        StepCall { task, step, attempt: 1, activity: Activity::Render, timeout_ms: 1000, with }
+        StepCall { task, step, attempt: 1, activity: Activity::Render, timeout_ms: 1000, with, job: None }
     }
 
     #[test]

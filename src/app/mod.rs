@@ -5,6 +5,7 @@
 
 pub mod definitions;
 mod lock;
+pub mod providers;
 mod retention;
 
 use std::net::SocketAddr;
@@ -21,6 +22,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::{Backend, Config};
@@ -68,6 +70,9 @@ pub enum Error {
     /// A workflow definition is wrong.
     #[error("the workflow definitions could not be loaded")]
     Definitions(#[from] definitions::Error),
+    /// The providers of models cannot be used.
+    #[error(transparent)]
+    Providers(#[from] providers::Error),
     /// The storage for files could not be opened.
     #[error("the storage {url} could not be opened")]
     Storage {
@@ -136,12 +141,15 @@ impl App {
         let storage = Storage::open(&config.storage.url)
             .map_err(|source| Error::Storage { url: config.storage.url.clone(), source: Box::new(source) })?;
         let fetcher = Fetcher::new(config.fetch.allow_hosts.clone()).map_err(Error::Tls)?;
-        let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
             .map_err(machine(format!("the address {}", config.server.bind)))?;
         let bound = listener.local_addr().map_err(machine("the address listened on"))?;
+        let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
+        let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
+        let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
+        let activities = activities.with_providers(providers.clone());
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -159,6 +167,7 @@ impl App {
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
+            providers,
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
@@ -273,10 +282,11 @@ fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
 }
 
 fn lanes(config: &Config) -> Vec<LaneOptions> {
-    let (media, local) = (config.lanes.media(), config.lanes.local);
+    let (media, local, provider) = (config.lanes.media(), config.lanes.local, config.lanes.provider);
     vec![
         LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
         LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
+        LaneOptions { name: Activity::Provider.lane().into(), concurrency: provider, ahead: provider },
     ]
 }
 

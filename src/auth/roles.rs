@@ -96,6 +96,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::Post, "/templates/test/create", Access::Operators),
     route(Method::Get, "/templates/health", Access::Open),
     route(Method::Get, "/files/{expires}/{signature}/{key:.*}", Access::Open),
+    route(Method::Post, "/providers/{provider}/callback/{capability}", Access::Open),
     route(Method::Get, "/health", Access::Open),
     route(Method::Get, "/health/live", Access::Open),
     route(Method::Get, "/health/ready", Access::Open),

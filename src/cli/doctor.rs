@@ -82,9 +82,9 @@ async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     checks.push(Check::of("storage", storage.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))));
     let worker = tokio::time::timeout(TRIAL_LIMIT, worker(config)).await;
     let worker = worker.unwrap_or_else(|_| Err("the worker did not end in time".to_owned()));
-    let works = worker.is_ok();
+    let here = workflows::Here { worker_works: worker.is_ok(), providers: &config.providers };
     checks.push(Check::of("worker", worker));
-    let (workflows, found) = workflows::look(&config.workflows.directory, works);
+    let (workflows, found) = workflows::look(&config.workflows.directory, &here);
     checks.extend(found);
     checks.push(Check::of("clock", clock()));
     (workflows, checks)

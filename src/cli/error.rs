@@ -72,6 +72,7 @@ impl Error {
             Self::Server(error) => error.exit_code(),
             Self::Database(..) => Code::Unreachable,
             Self::Journal(journal::Error::Open(_)) => Code::Unreachable,
+            Self::Start(app::Error::Providers(app::providers::Error::Secrets(_))) => Code::Usage,
             Self::Start(error) if error.is_unreachable() => Code::Unreachable,
             Self::Missing(_) => Code::Refused,
             Self::Task { .. } => Code::TaskFailed,

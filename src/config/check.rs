@@ -10,7 +10,7 @@ use crate::activity::fetch::AllowedHost;
 use crate::activity::storage::{Place, PlaceFault};
 
 /// Whole numbers and the least and the greatest that each may be.
-const RANGES: [(&str, i64, i64); 16] = [
+const RANGES: [(&str, i64, i64); 17] = [
     ("server.workers", 0, 256),
     ("server.drain_seconds", 0, 3_600),
     ("database.attempt_seconds", 1, 600),
@@ -23,6 +23,7 @@ const RANGES: [(&str, i64, i64); 16] = [
     ("engine.sweep_seconds", 1, 3_600),
     ("lanes.media", 0, 1_024),
     ("lanes.local", 1, 65_536),
+    ("lanes.provider", 1, 65_536),
     ("worker.memory_mb", 64, 1_048_576),
     ("worker.cpu_seconds", 1, 86_400),
     ("worker.file_mb", 1, 1_048_576),

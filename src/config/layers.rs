@@ -1,12 +1,12 @@
 //! One layer over the other: which value every key has in the end, and where it came from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 
 use toml::{Table, Value};
 
-use super::{Config, DEFAULT_FILE, DEFAULTS, without_password};
+use super::{Config, DEFAULT_FILE, DEFAULTS, providers, without_password};
 
 /// What names of environment variables begin with.
 const PREFIX: &str = "MIXVIDEO__";
@@ -81,16 +81,39 @@ impl Layered {
     pub(super) fn into_config(self) -> Result<Config, String> {
         let mut table = Table::new();
         for (key, (value, _)) in self.0 {
-            let (section, name) = key.split_once('.').unwrap_or((&key, ""));
-            let section = table.entry(section.to_owned()).or_insert_with(|| Value::Table(Table::new()));
-            if let Value::Table(section) = section {
-                section.insert(name.to_owned(), value);
+            let mut names: Vec<&str> = key.split('.').collect();
+            let last = names.pop().unwrap_or_default();
+            let mut section = &mut table;
+            for name in names {
+                let inner = section.entry(name.to_owned()).or_insert_with(|| Value::Table(Table::new()));
+                let Value::Table(inner) = inner else { return Err(format!("`{key}` lies in what is no section")) };
+                section = inner;
             }
+            section.insert(last.to_owned(), value);
         }
         Value::Table(table).try_into().map_err(|error: toml::de::Error| error.message().to_owned())
     }
 
+    /// The names of the providers.
+    pub(super) fn providers(&self) -> BTreeSet<&str> {
+        self.0.keys().filter_map(|key| providers::name_of(key)).collect()
+    }
+
+    /// A provider comes to be, with all its keys, when a source first names it.
+    fn know_provider(&mut self, name: &str) {
+        if !name.is_empty() && !self.providers().contains(name) {
+            let defaults: Table = providers::DEFAULTS.parse().expect("the built-in defaults are read by a test");
+            let keys = defaults.into_iter().map(|(key, value)| {
+                (format!("{}.{name}.{key}", providers::SECTION), (value, "the defaults".to_owned()))
+            });
+            self.0.extend(keys);
+        }
+    }
+
     fn set(&mut self, key: &str, value: Value, source: &str) -> Result<(), String> {
+        if let Some(name) = providers::name_of(key) {
+            self.know_provider(name);
+        }
         let Some((current, place)) = self.0.get_mut(key) else { return Err(self.unknown(key, source)) };
         let Some(value) = as_kind(current, value.clone()) else {
             let kind = kind(current);
@@ -105,7 +128,10 @@ impl Layered {
         if let Some((_, why)) = NOT_YET.iter().find(|(name, _)| *name == key) {
             return format!("`{key}` from {source} cannot be set: {why}");
         }
-        let section = key.split_once('.').map_or(key, |(section, _)| section);
+        let section = match providers::name_of(key) {
+            None => key.split_once('.').map_or(key, |(section, _)| section).to_owned(),
+            Some(name) => format!("{}.{name}", providers::SECTION),
+        };
         let prefix = format!("{section}.");
         let names: Vec<&str> = self.0.keys().filter_map(|name| name.strip_prefix(&prefix)).collect();
         if names.is_empty() {
@@ -154,11 +180,11 @@ fn read(path: &std::path::Path) -> Result<Table, String> {
     })
 }
 
-/// `[section] key = value` as `section.key`; what is nested otherwise keeps its value and is refused later.
+/// `[section] key = value` as `section.key`, however deep.
 fn flat(table: Table) -> Vec<(String, Value)> {
     let pairs = table.into_iter().flat_map(|(section, value)| match value {
         Value::Table(keys) => {
-            keys.into_iter().map(|(name, value)| (format!("{section}.{name}"), value)).collect::<Vec<_>>()
+            flat(keys).into_iter().map(|(name, value)| (format!("{section}.{name}"), value)).collect::<Vec<_>>()
         }
         value => vec![(section, value)],
     });

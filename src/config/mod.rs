@@ -5,9 +5,11 @@
 
 mod check;
 mod layers;
+mod providers;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
@@ -16,6 +18,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 
 pub use layers::{Faults, Flag, Sources};
+pub use providers::Provider;
 
 use crate::activity::fetch::AllowedHost;
 
@@ -48,6 +51,9 @@ pub struct Config {
     pub lanes: Lanes,
     /// What one job of a worker may use.
     pub worker: Worker,
+    /// Providers of models, by name.
+    #[serde(default)]
+    pub providers: BTreeMap<String, Provider>,
     /// The history.
     pub journal: Journal,
     /// Logging.
@@ -154,6 +160,8 @@ pub struct Lanes {
     media: usize,
     /// Cheap steps at once.
     pub local: usize,
+    /// Calls to providers of models at once.
+    pub provider: usize,
 }
 
 /// `[worker]`.
@@ -206,6 +214,7 @@ impl Config {
     pub fn load(sources: &Sources) -> Result<Self, Faults> {
         let (table, mut faults) = layers::merge(sources);
         faults.extend(check::values(&table));
+        faults.extend(providers::faults(&table));
         if !faults.is_empty() {
             return Err(Faults(faults));
         }

@@ -96,6 +96,47 @@ fn all_faults_of_all_sources_are_told_at_once() {
     assert_eq!(faults.len(), 5);
 }
 
+const FILMS: &str =
+    "[providers.films]\npreset = \"replicate\"\nbase_url = \"https://api.replicate.com/v1\"\nmodel = \"owner/name\"\n";
+
+#[test]
+fn a_provider_has_defaults_and_a_later_source_wins() {
+    let (_directory, mut sources) = with_file(FILMS);
+    sources.environment = vec![
+        ("MIXVIDEO__PROVIDERS__FILMS__MODEL".into(), "owner/other".into()),
+        ("MIXVIDEO__PROVIDERS__FILMS__POLL_MS".into(), "50".into()),
+    ];
+    let providers = Config::load(&sources).unwrap().providers;
+    assert_eq!(providers.keys().collect::<Vec<_>>(), ["films"]);
+    let films = &providers["films"];
+    assert_eq!((films.preset.as_str(), films.model.as_str()), ("replicate", "owner/other"));
+    let pace = films.pace();
+    assert_eq!((pace.first_ms, pace.max_ms, pace.settle_ms, films.request_seconds), (50, 30_000, 60_000, 60));
+    assert!(Config::load(&Sources::default()).unwrap().providers.is_empty());
+}
+
+#[test]
+fn every_fault_of_a_provider_is_told_at_once() {
+    let (_directory, sources) = with_file(
+        "[providers.films]\npreset = \"sora\"\nbase_url = \"here\"\npoll_ms = 1\nkey = \"sk-swordfish\"\n\
+         idempotency_header = \"a b\"\nwebhook_secret_env = \"X\"\n[providers.Films]\n",
+    );
+    let faults = faults(&sources);
+    for part in [
+        "`providers.films.preset` = \"sora\" from",
+        "must be one of: openai_images, openai_videos, replicate",
+        "`providers.films.base_url` = \"here\"",
+        "`providers.films.poll_ms` = 1",
+        "[providers.films] has",
+        "`providers.films.model` = \"\" from the defaults must name a model",
+        "`providers.films.idempotency_header` = \"a b\"",
+        "`providers.films.webhook_secret_env` = \"X\"",
+    ] {
+        assert!(faults.iter().any(|fault| fault.contains(part)), "{part} is missing in {faults:#?}");
+    }
+    assert!(!faults.concat().contains("swordfish"), "{faults:?}");
+}
+
 #[test]
 fn a_redis_mailbox_is_refused_with_a_sentence() {
     let faults = faults(&sources(&[("MIXVIDEO__MAILBOX__BACKEND", "redis"), ("MIXVIDEO__REDIS__URL", "redis://h")]));

@@ -148,6 +148,17 @@ impl ExecutionId {
     }
 }
 
+impl InputId {
+    /// The input that a webhook of `sender` with the sender's id `webhook` is: the same for one that comes twice.
+    #[must_use]
+    pub fn of_webhook(sender: &str, webhook: &str) -> Self {
+        let digest = Sha256::digest(format!("{sender}\n{webhook}"));
+        let mut half = [0; 16];
+        half.copy_from_slice(&digest[..16]);
+        Self(Uuid::from_bytes(half))
+    }
+}
+
 /// A task: ours (`task_` and 32 hexadecimal digits), or a text the caller chose, of 1 to [`TASK_ID_CHARS_MAX`]
 /// letters, digits, `_` and `-`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -252,6 +263,13 @@ mod tests {
     #[test]
     fn an_execution_shares_the_digits_of_a_task_of_ours() {
         assert_eq!(ExecutionId::of_task(&TaskId::new(uuid())).to_string(), format!("exec_{DIGITS}"));
+    }
+
+    #[test]
+    fn a_webhook_that_comes_twice_is_one_input_and_senders_do_not_share_them() {
+        assert_eq!(InputId::of_webhook("a", "msg_1"), InputId::of_webhook("a", "msg_1"));
+        assert_ne!(InputId::of_webhook("a", "msg_1"), InputId::of_webhook("b", "msg_1"));
+        assert_ne!(InputId::of_webhook("a", "msg_1"), InputId::of_webhook("a", "msg_2"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 pub mod ids;
 pub mod input;
+pub mod job;
 pub mod machine;
 pub mod task;
 pub mod template;

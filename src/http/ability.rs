@@ -34,7 +34,7 @@ impl State {
     pub fn workflow(&self, name: &str) -> Result<&Arc<Definition>, CannotRun> {
         let not_loaded = || CannotRun(format!("its workflow `{name}` is not loaded"));
         let definition = self.library.current(name).ok_or_else(not_loaded)?;
-        match here::lacks(definition).first() {
+        match here::lacks(definition, |name| self.providers.get(name).is_some()).first() {
             None => Ok(definition),
             Some(need) => Err(CannotRun(format!("its workflow `{name}` needs {need}, which is not there"))),
         }

@@ -43,7 +43,11 @@ pub async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) ->
     parse(&bytes)
 }
 
-async fn collect(headers: &HeaderMap, mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+/// The bytes of a body of at most `limit` bytes.
+///
+/// # Errors
+/// [`Error::TooLarge`], and [`Error::BadRequest`] for one that is cut short.
+pub async fn collect(headers: &HeaderMap, mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
     let too_large = || Error::TooLarge(format!("the body is larger than the {} KB allowed here", limit / 1024));
     let announced: Option<usize> =
         headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());

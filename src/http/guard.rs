@@ -128,9 +128,13 @@ fn traceparent(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The path as it may be logged: the query is left out, since it may hold a token, and so is what makes a link to a
-/// file work.
+/// file or a provider's callback work.
 fn shown_path(path: &str) -> String {
-    if path.starts_with(crate::activity::signed_url::PREFIX) { "/files/...".to_owned() } else { path.to_owned() }
+    match path {
+        _ if path.starts_with(crate::activity::signed_url::PREFIX) => "/files/...".to_owned(),
+        _ if path.starts_with(super::providers::PREFIX) => "/providers/...".to_owned(),
+        _ => path.to_owned(),
+    }
 }
 
 /// One call in the log.

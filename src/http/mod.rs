@@ -19,6 +19,7 @@ mod metrics;
 mod openapi;
 mod ops;
 mod pictures;
+mod providers;
 mod query;
 mod streams;
 mod tasks;
@@ -33,7 +34,7 @@ use actix_web::web::{self, Data, ServiceConfig};
 use uuid::Uuid;
 
 use crate::activity::signed_url::Secret;
-use crate::activity::{Fetcher, Storage};
+use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
@@ -62,6 +63,8 @@ pub struct State {
     pub storage: Storage,
     /// Which links may be followed.
     pub fetcher: Fetcher,
+    /// Providers of models: which workflows can run here, and which links were given out.
+    pub providers: Arc<Providers>,
     /// Who may call.
     pub keys: Keys,
     /// Tasks, for reading.
@@ -106,6 +109,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(health::routes)
                 .configure(ops::routes)
                 .configure(files::routes)
+                .configure(providers::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );

@@ -5,22 +5,54 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::MessageId;
+use super::journal::{Envelope, Journal, MessageId};
 use super::mailbox::POSTED_MAX;
 use super::room;
 use crate::domain::{Address, Failure};
 
 /// An activity to be carried out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Work {
     /// The effect that ordered it; the same on every repetition.
     pub id: MessageId,
     /// The actor that ordered it.
     pub actor: Address,
-    /// The lane it waited in.
+    /// The lane whose place it holds.
     pub lane: Arc<str>,
     /// What it is given, as JSON.
     pub input: Arc<str>,
+    journal: Journal,
+}
+
+/// Whether an activity begins for the first time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// No run of it has begun before.
+    First,
+    /// One may have, and nobody heard how it ended.
+    Again,
+}
+
+impl Work {
+    /// The work that `envelope` orders.
+    #[must_use]
+    pub fn new(envelope: Envelope, journal: Journal) -> Self {
+        let Envelope { id, to, lane, body, .. } = envelope;
+        Self { id, actor: to, lane: room::lane_of_places(&lane).into(), input: body, journal }
+    }
+
+    /// For what cannot be repeated blindly: notes in the outbox that this work begins to act, and says whether a run
+    /// before may have. To be called directly before the act; a crash in between looks as if it had happened.
+    pub async fn begin(&self) -> Beginning {
+        match self.journal.note_begun(&self.id).await {
+            Ok(true) => Beginning::First,
+            Ok(false) => Beginning::Again,
+            Err(error) => {
+                tracing::warn!(id = %self.id, %error, "it could not be noted that an activity begins");
+                Beginning::Again
+            }
+        }
+    }
 }
 
 /// Says how far an activity is: a fraction from 0 to 1.

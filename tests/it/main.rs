@@ -11,6 +11,7 @@ mod http;
 mod journal;
 mod media;
 mod postgres;
+mod providers;
 mod server;
 mod site;
 mod storage;

@@ -1,13 +1,14 @@
 //! A whole server on a free port, with activities that do what a test tells them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
-use mixvideo::activity::{Fetcher, Storage};
+use mixvideo::activity::provider::Callbacks;
+use mixvideo::activity::{Fetcher, Providers, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
 use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
@@ -70,7 +71,7 @@ impl Activities for Script {
         }
         let result = match call.activity {
             Activity::Noop => Value::Null,
-            Activity::Picture | Activity::Render | Activity::Image => json!({ "file": "work/x" }),
+            Activity::Picture | Activity::Render | Activity::Image | Activity::Provider => json!({ "file": "work/x" }),
             Activity::Store => {
                 let kind = call.with["kind"].as_str().unwrap().to_owned();
                 let ending = if kind == "video" { "mp4" } else { "jpg" };
@@ -162,6 +163,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let state = Data::new(State {
         engine: engine.clone(),
         library,
+        providers: Providers::new(BTreeMap::new(), Callbacks::new(base.clone(), [7; 32])).unwrap(),
         storage,
         fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),

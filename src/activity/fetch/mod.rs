@@ -144,7 +144,8 @@ fn client(resolver: Checked) -> Result<Client, reqwest::Error> {
 async fn read(mut response: Response, limit_bytes: u64) -> Result<Fetched, Error> {
     let status = response.status();
     if status != StatusCode::OK {
-        return Err(Error::Status { status, retry_after: retry_after(response.headers()) });
+        let retry_after = retry_after(response.headers()).map(|rest| rest.min(RETRY_AFTER_MAX));
+        return Err(Error::Status { status, retry_after });
     }
     if text(response.headers(), CONTENT_ENCODING).is_some_and(|packing| !packing.eq_ignore_ascii_case("identity")) {
         return Err(Error::Packed);
@@ -169,16 +170,15 @@ async fn read(mut response: Response, limit_bytes: u64) -> Result<Fetched, Error
 }
 
 /// How long the server asks to be left alone: in seconds, or until a time by its own clock (RFC 9110, 10.2.3).
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let asked = text(headers, RETRY_AFTER)?;
-    let rest = match asked.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
+    match asked.parse() {
+        Ok(seconds) => Some(Duration::from_secs(seconds)),
         Err(_) => {
             let time = |text: &str| DateTime::parse_from_rfc2822(text).ok();
-            (time(asked)? - time(text(headers, DATE)?)?).to_std().ok()?
+            (time(asked)? - time(text(headers, DATE)?)?).to_std().ok()
         }
-    };
-    Some(rest.min(RETRY_AFTER_MAX))
+    }
 }
 
 fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {

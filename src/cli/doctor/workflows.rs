@@ -1,5 +1,6 @@
 //! Every workflow definition: what it does, what it needs, and whether it can run here.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
@@ -8,10 +9,17 @@ use super::Check;
 use crate::activity::here;
 use crate::app::definitions;
 use crate::cli::error::with_causes;
+use crate::config::Provider;
 use crate::domain::workflow::{Definition, Need};
 
 /// Digits of a digest that are shown: enough to tell definitions apart.
 const DIGEST_SHOWN: usize = 12;
+
+/// What this machine has.
+pub(super) struct Here<'a> {
+    pub(super) worker_works: bool,
+    pub(super) providers: &'a BTreeMap<String, Provider>,
+}
 
 /// A definition that is in use.
 #[derive(Debug, Serialize)]
@@ -25,6 +33,9 @@ pub(super) struct Workflow {
     /// What it needs and this machine does not have.
     lacks: Vec<String>,
     runs: bool,
+    /// Something is broken, rather than not configured.
+    #[serde(skip)]
+    broken: bool,
 }
 
 #[derive(Debug, Serialize)]
@@ -39,12 +50,11 @@ struct StepShown {
 }
 
 impl Workflow {
-    fn of(file: String, definition: &Definition, worker_works: bool) -> Self {
-        let lacks_worker = |need: &Need| *need == Need::Worker && !worker_works;
-        let mut lacks: Vec<String> = here::lacks(definition).iter().map(Need::to_string).collect();
-        lacks.extend(
-            definition.needs().iter().filter(|need| lacks_worker(need)).map(|_| "a worker that works".to_owned()),
-        );
+    fn of(file: String, definition: &Definition, here: &Here<'_>) -> Self {
+        let lacks = here::lacks(definition, |name| here.providers.contains_key(name));
+        let mut lacks: Vec<String> = lacks.iter().map(Need::to_string).collect();
+        let broken = !here.worker_works && definition.needs().contains(&Need::Worker);
+        lacks.extend(broken.then(|| "a worker that works".to_owned()));
         Self {
             name: definition.name().to_owned(),
             file,
@@ -54,6 +64,7 @@ impl Workflow {
             needs: definition.needs().iter().map(Need::to_string).collect(),
             runs: lacks.is_empty(),
             lacks,
+            broken,
         }
     }
 
@@ -67,10 +78,12 @@ impl Workflow {
             steps.join(", "),
             self.needs.join(", ")
         );
-        let found = if self.runs {
-            Ok(format!("{about}; it can run here"))
-        } else {
-            Err(format!("{about}; it cannot run here: there is not {}", self.lacks.join(", ")))
+        let cannot = || format!("{about}; it cannot run here: there is not {}", self.lacks.join(", "));
+        let found = match (self.runs, self.broken) {
+            (true, _) => Ok(format!("{about}; it can run here")),
+            // Nobody has to have every provider.
+            (false, false) => Ok(cannot()),
+            (false, true) => Err(cannot()),
         };
         Check::of("workflow", found)
     }
@@ -97,7 +110,7 @@ impl StepShown {
 }
 
 /// The definitions in use, and what is wrong with any file.
-pub(super) fn look(directory: &Path, worker_works: bool) -> (Vec<Workflow>, Vec<Check>) {
+pub(super) fn look(directory: &Path, here: &Here<'_>) -> (Vec<Workflow>, Vec<Check>) {
     let mut workflows = Vec::new();
     let mut faults = Vec::new();
     match definitions::found(directory) {
@@ -105,7 +118,7 @@ pub(super) fn look(directory: &Path, worker_works: bool) -> (Vec<Workflow>, Vec<
         Ok(found) => {
             for (file, parsed) in found {
                 match parsed {
-                    Ok(definition) => workflows.push(Workflow::of(file, &definition, worker_works)),
+                    Ok(definition) => workflows.push(Workflow::of(file, &definition, here)),
                     Err(invalid) => faults.push(invalid.to_string()),
                 }
             }

@@ -5,26 +5,26 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::{CANCELLED, Create, Effect, State, Status, StepState, TaskFailure};
+use super::{CANCELLED, Create, Effect, State, Status, StepState, TaskFailure, job};
 use crate::domain::ids::TaskId;
-use crate::domain::workflow::{Definition, Library, Retry, Step, StepCall};
-use crate::domain::{Address, Broken, Decision, EffectNo, Failure, Moment, Report};
+use crate::domain::workflow::{Activity, Definition, Library, Retry, Step, StepCall};
+use crate::domain::{self, Address, Broken, Decision, EffectNo, Failure, Moment, Report};
 
 /// The longest rest that the other side of an activity can ask for: a day, in milliseconds.
 pub(super) const RETRY_AFTER_MS_MAX: u64 = 86_400_000;
 
-type Decided = Result<Decision<State, Effect>, Broken>;
+pub(super) type Decided = Result<Decision<State, Effect>, Broken>;
 
 /// A decision being made: the state as it will be, and the orders so far.
-struct Turn<'a> {
-    definition: &'a Definition,
-    moment: Moment,
-    state: State,
-    effects: Vec<Effect>,
+pub(super) struct Turn<'a> {
+    pub definition: &'a Definition,
+    pub moment: Moment,
+    pub state: State,
+    pub effects: Vec<Effect>,
 }
 
 /// Adds an order and says which number it will have.
-fn order(effects: &mut Vec<Effect>, moment: Moment, effect: Effect) -> EffectNo {
+pub(super) fn order(effects: &mut Vec<Effect>, moment: Moment, effect: Effect) -> EffectNo {
     let index = u32::try_from(effects.len()).expect("a decision orders at most a few effects for each step");
     effects.push(effect);
     moment.effect(index)
@@ -60,7 +60,7 @@ pub(super) fn create_again(state: &State, create: &Create) -> Decision<State, Ef
 
 pub(super) fn reported(library: &Library, state: &State, report: Report, moment: Moment) -> Decided {
     let outstanding = state.steps.iter().find_map(|(name, step)| match step {
-        StepState::Started { effect, attempt } if *effect == report.effect => Some((name, *attempt)),
+        StepState::Started { effect, attempt, job } if *effect == report.effect => Some((name, *attempt, job)),
         StepState::Started { .. }
         | StepState::Resting { .. }
         | StepState::Skipped
@@ -68,15 +68,15 @@ pub(super) fn reported(library: &Library, state: &State, report: Report, moment:
         | StepState::Failed
         | StepState::Stopped => None,
     });
-    let Some((name, attempt)) = outstanding else { return Ok(Decision::ignored()) };
+    let Some((name, attempt, job)) = outstanding else { return Ok(Decision::ignored()) };
     let definition = definition_of(library, state)?;
     let step = step_of(definition, state, name)?;
     let mut turn = Turn { definition, moment, state: state.clone(), effects: Vec::new() };
     turn.state.status = Status::Running;
-    match report.outcome {
-        Ok(result) => turn.step_done(step, result),
-        Err(failure) if failure.retryable && attempt < step.retry.attempts => turn.rest(step, attempt, failure),
-        Err(failure) => turn.fail(step, failure),
+    match (job, report.outcome) {
+        (Some(job), outcome) => turn.job_told(step, attempt, job, Report { outcome, ..report }),
+        (None, Ok(result)) => turn.step_done(step, result),
+        (None, Err(failure)) => turn.attempt_failed(step, attempt, failure),
     }
     Ok(turn.decided())
 }
@@ -125,7 +125,7 @@ pub(super) fn cancel(state: &State, reason: String, input: Option<Address>, mome
 }
 
 impl Turn<'_> {
-    fn decided(self) -> Decision<State, Effect> {
+    pub(super) fn decided(self) -> Decision<State, Effect> {
         Decision::applied(self.state, self.effects)
     }
 
@@ -136,7 +136,7 @@ impl Turn<'_> {
         self.state.steps = skipped.collect();
     }
 
-    fn step_done(&mut self, step: &Step, result: Value) {
+    pub(super) fn step_done(&mut self, step: &Step, result: Value) {
         self.state.steps.insert(step.name.clone(), StepState::Done { result });
         self.start_ready();
         self.end_if_over();
@@ -152,6 +152,14 @@ impl Turn<'_> {
         let results = self.definition.result_steps().iter().filter_map(|step| result_of(&self.state, step));
         let mut results: Vec<Value> = results.filter(|result| !result.is_null()).cloned().collect();
         self.state.result = if results.len() > 1 { Some(Value::Array(results)) } else { results.pop() };
+    }
+
+    pub(super) fn attempt_failed(&mut self, step: &Step, attempt: u32, failure: Failure) {
+        if failure.retryable && attempt < step.retry.attempts {
+            self.rest(step, attempt, failure);
+        } else {
+            self.fail(step, failure);
+        }
     }
 
     fn rest(&mut self, step: &Step, failed: u32, failure: Failure) {
@@ -184,31 +192,51 @@ impl Turn<'_> {
     }
 
     fn start(&mut self, step: &Step, attempt: u32) {
+        if step.activity == Activity::Provider {
+            return self.submit_job(step, attempt);
+        }
+        let call = self.call(step, attempt);
+        let turn = self.turn(step);
+        let effect = order(&mut self.effects, self.moment, Effect::StartStep { call, turn });
+        self.state.steps.insert(step.name.clone(), StepState::Started { effect, attempt, job: None });
+    }
+
+    /// The order for an attempt, with everything the step is told.
+    pub(super) fn call(&self, step: &Step, attempt: u32) -> StepCall {
         let state = &self.state;
-        let request = &state.request;
-        let call = StepCall {
+        StepCall {
             task: state.id.to_string(),
             step: step.name.clone(),
             attempt,
             activity: step.activity,
             timeout_ms: step.timeout_ms,
-            with: self.definition.fill(step, &request.parameters, |name| result_of(state, name)),
-        };
-        let turn = self.definition.turn(step, &request.parameters, |name| result_of(state, name), request.user());
-        let effect = order(&mut self.effects, self.moment, Effect::StartStep { call, turn });
-        self.state.steps.insert(step.name.clone(), StepState::Started { effect, attempt });
+            with: self.definition.fill(step, &state.request.parameters, |name| result_of(state, name)),
+            job: None,
+        }
+    }
+
+    /// How the step waits for room.
+    pub(super) fn turn(&self, step: &Step) -> Option<domain::Turn> {
+        let (state, request) = (&self.state, &self.state.request);
+        self.definition.turn(step, &request.parameters, |name| result_of(state, name), request.user())
     }
 }
 
 /// Stops what runs and disarms what rests.
 fn stop_all(state: &mut State, moment: Moment, effects: &mut Vec<Effect>) {
-    for step in state.steps.values_mut() {
-        let stop = match step {
-            StepState::Started { effect, .. } => Effect::Stop(*effect),
-            StepState::Resting { timer, .. } => Effect::Disarm(*timer),
+    for (name, step) in &mut state.steps {
+        match step {
+            StepState::Started { effect, attempt, job: Some(job) } => {
+                job::stop(&state.id, (name, *attempt), job, *effect, moment, effects);
+            }
+            StepState::Started { effect, job: None, .. } => {
+                order(effects, moment, Effect::Stop(*effect));
+            }
+            StepState::Resting { timer, .. } => {
+                order(effects, moment, Effect::Disarm(*timer));
+            }
             StepState::Skipped | StepState::Done { .. } | StepState::Failed | StepState::Stopped => continue,
-        };
-        order(effects, moment, stop);
+        }
         *step = StepState::Stopped;
     }
 }
@@ -224,7 +252,7 @@ fn result_of<'a>(state: &'a State, step: &str) -> Option<&'a Value> {
     }
 }
 
-fn definition_of<'a>(library: &'a Library, state: &State) -> Result<&'a Definition, Broken> {
+pub(super) fn definition_of<'a>(library: &'a Library, state: &State) -> Result<&'a Definition, Broken> {
     let pinned = &state.workflow;
     library.by_digest(&pinned.digest).map(AsRef::as_ref).ok_or_else(|| {
         Broken(format!(
@@ -234,7 +262,7 @@ fn definition_of<'a>(library: &'a Library, state: &State) -> Result<&'a Definiti
     })
 }
 
-fn step_of<'a>(definition: &'a Definition, state: &State, name: &str) -> Result<&'a Step, Broken> {
+pub(super) fn step_of<'a>(definition: &'a Definition, state: &State, name: &str) -> Result<&'a Step, Broken> {
     definition.step(name).ok_or_else(|| {
         let workflow = definition.name();
         Broken(format!("task {} has a step `{name}` that its workflow `{workflow}` does not have", state.id))

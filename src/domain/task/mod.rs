@@ -7,6 +7,7 @@
 //! (the execution's id, the progress) is not in it.
 
 mod decide;
+mod job;
 mod view;
 
 #[cfg(test)]
@@ -23,9 +24,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ids::{ExecutionId, InputId, TaskId};
+use super::job::{Job, JobId};
 use super::workflow::{Library, Pinned, StepCall};
 use super::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Turn, input};
 
+use job::Call;
 pub use view::{documented_status, progress};
 
 /// The code of the failure that a cancelled task shows.
@@ -106,6 +109,9 @@ pub enum StepState {
         effect: EffectNo,
         /// Which attempt, from 1.
         attempt: u32,
+        /// Where its job at a provider stands, when it has one: `effect` is then the job's call or rest.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<Box<Job>>,
     },
     /// The last attempt failed; a timer will start the next.
     Resting {
@@ -223,6 +229,24 @@ pub enum Message {
         /// The attempt to start.
         attempt: u32,
     },
+    /// A job at a provider has rested long enough.
+    JobDue {
+        /// The step.
+        step: String,
+        /// The timer that rings.
+        timer: EffectNo,
+    },
+    /// A provider says that a job wants to be looked at.
+    ProviderCalled {
+        /// The step.
+        step: String,
+        /// The attempt that the job is of.
+        attempt: u32,
+        /// The job.
+        id: JobId,
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
     /// Stop.
     Cancel {
         /// Why, as the customer will see it.
@@ -252,6 +276,15 @@ pub enum Effect {
         /// The attempt to start then.
         attempt: u32,
     },
+    /// Wake the task for the next call of a job at a provider.
+    ArmJob {
+        /// Not before this time.
+        due: Timestamp,
+        /// The step.
+        step: String,
+        /// The number of this order.
+        timer: EffectNo,
+    },
     /// Stop a running attempt.
     Stop(EffectNo),
     /// Forget a timer.
@@ -272,6 +305,7 @@ impl From<Effect> for Order {
             Effect::ArmRetry { due, step, attempt } => {
                 Self::Timer { due, message: json(&Message::RetryDue { step, attempt }) }
             }
+            Effect::ArmJob { due, step, timer } => Self::Timer { due, message: json(&Message::JobDue { step, timer }) },
             Effect::Stop(effect) | Effect::Disarm(effect) => Self::Cancel { effect },
             Effect::Answer { input, refused } => {
                 Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
@@ -297,6 +331,20 @@ pub fn cancel_through(id: InputId, task: &TaskId, reason: impl Into<String>, ask
     input::Message::Receive { concerns: address(task), deliver: json(&cancel), asked_by: asked_by.to_owned() }
 }
 
+/// The birth of the input `id` through which `provider` says that the job `job` of an attempt wants to be looked at.
+#[must_use]
+pub fn call_through(
+    id: InputId,
+    task: &TaskId,
+    (step, attempt): (&str, u32),
+    job: JobId,
+    provider: &str,
+) -> input::Message {
+    let call = Message::ProviderCalled { step: step.to_owned(), attempt, id: job, input: input::address(id) };
+    let asked_by = format!("provider:{provider}");
+    input::Message::Receive { concerns: address(task), deliver: json(&call), asked_by }
+}
+
 /// The machine of tasks.
 #[derive(Clone, Debug)]
 pub struct TaskMachine {
@@ -319,6 +367,7 @@ impl TaskMachine {
 
 impl Machine for TaskMachine {
     const KIND: &'static str = "task";
+    // 2: steps that are skipped, and jobs at providers.
     const SCHEMA: u32 = 2;
     type State = State;
     type Message = Message;
@@ -340,6 +389,10 @@ impl Machine for TaskMachine {
             (Some(state), Message::StepReported(report)) => decide::reported(&self.library, state, report, moment),
             (Some(state), Message::RetryDue { step, attempt }) => {
                 decide::retry_due(&self.library, state, &step, attempt, moment)
+            }
+            (Some(state), Message::JobDue { step, timer }) => job::due(&self.library, state, &step, timer, moment),
+            (Some(state), Message::ProviderCalled { step, attempt, id, input }) => {
+                job::called(&self.library, state, &Call { step: &step, attempt, id: &id }, input, moment)
             }
             (Some(state), Message::Cancel { reason, input }) => Ok(decide::cancel(state, reason, input, moment)),
         }

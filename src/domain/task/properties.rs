@@ -8,8 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proptest::prelude::*;
 use serde_json::json;
 
-use super::tests::{Run, album, cancel, creation, film};
+use super::tests::{Run, album, called, cancel, creation, fact, film, job_id};
 use super::*;
+use crate::domain::job::{Fact, JobCall, Leg};
 use crate::domain::machine::Verdict;
 use crate::domain::workflow::Definition;
 
@@ -130,6 +131,7 @@ impl Engine {
                 return;
             }
             Effect::Answer { .. } => return,
+            Effect::ArmJob { .. } => unreachable!("this workflow has no job"),
         };
         assert!(self.ever.iter().all(|(_, other)| *other != ordered), "ordered twice: {ordered:?}");
         if let Ordered::Step { step, attempt } = &ordered {
@@ -147,7 +149,7 @@ impl Engine {
     /// What the state waits for is exactly what was ordered and is not settled.
     fn check_outstanding(&self) {
         let waits = self.run.state().steps.iter().filter_map(|(name, step)| match step {
-            StepState::Started { effect, attempt } => {
+            StepState::Started { effect, attempt, .. } => {
                 Some((*effect, Ordered::Step { step: name.clone(), attempt: *attempt }))
             }
             StepState::Resting { timer, attempt, .. } => {
@@ -267,4 +269,96 @@ fn the_walk_reaches_every_end() {
         ends.insert(status);
     }
     assert_eq!(ends.into_iter().collect::<Vec<_>>(), ["cancelled", "completed", "failed", "pending", "running"]);
+}
+
+/// What happens to a step that is a job at a provider.
+#[derive(Clone, Debug)]
+enum JobEvent {
+    /// What is outstanding ends: a leg reports the fact, a timer rings.
+    Ends(Fact),
+    /// An effect that was settled long ago ends once more.
+    Late(usize),
+    /// The provider calls, about this attempt or another.
+    Called(u32),
+    /// Somebody cancels.
+    Cancel,
+}
+
+fn job_events() -> impl Strategy<Value = Vec<JobEvent>> {
+    let why = || "it hung up".to_owned();
+    let fact = prop_oneof![
+        3 => Just(Fact::Accepted { id: job_id() }),
+        1 => Just(Fact::Failed(Failure::passing("provider_busy", "It is busy."))),
+        3 => any::<bool>().prop_map(move |repeatable| Fact::Unknown { why: why(), repeatable }),
+        2 => Just(Fact::Absent),
+        4 => Just(Fact::Running { percent: None }),
+        2 => Just(Fact::Silent { why: why(), after_ms: None }),
+        1 => Just(Fact::Done { result: json!({ "file": "f" }) }),
+    ];
+    let event = prop_oneof![
+        12 => fact.prop_map(JobEvent::Ends),
+        2 => any::<usize>().prop_map(JobEvent::Late),
+        2 => (1..3_u32).prop_map(JobEvent::Called),
+        1 => Just(JobEvent::Cancel),
+    ];
+    proptest::collection::vec(event, 0..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_task_waits_for_exactly_what_it_ordered_for_its_job(events in job_events()) {
+        let mut run = Run::hired();
+        let mut outstanding = BTreeSet::from([run.effect("film")]);
+        let mut settled = Vec::new();
+        for event in events {
+            let (step, waits_for) = match &run.state().steps["film"] {
+                StepState::Started { effect, job: Some(job), .. } if job.rests() => {
+                    (Some(Message::JobDue { step: "film".into(), timer: *effect }), Some(*effect))
+                }
+                StepState::Started { effect, .. } => (None, Some(*effect)),
+                StepState::Resting { timer, attempt, .. } => {
+                    (Some(Message::RetryDue { step: "film".into(), attempt: *attempt }), Some(*timer))
+                }
+                StepState::Skipped | StepState::Done { .. } | StepState::Failed | StepState::Stopped => (None, None),
+            };
+            prop_assert_eq!(&waits_for.into_iter().collect::<BTreeSet<_>>(), &outstanding);
+            let report = |effect, found| Message::StepReported(Report { effect, outcome: Ok(fact(found)) });
+            let message = match (event, waits_for) {
+                (JobEvent::Ends(found), Some(effect)) => {
+                    outstanding.remove(&effect);
+                    settled.push(effect);
+                    step.unwrap_or_else(|| report(effect, found))
+                }
+                (JobEvent::Late(which), _) if !settled.is_empty() => {
+                    let effect = settled[which % settled.len()];
+                    report(effect, Fact::Done { result: json!({ "file": "late" }) })
+                }
+                (JobEvent::Called(attempt), _) => called("film", attempt),
+                (JobEvent::Cancel, _) => cancel(None),
+                (JobEvent::Ends(_) | JobEvent::Late(_), _) => continue,
+            };
+            let moment = run.moment();
+            let decision = run.say(message);
+            for (number, effect) in (0..).map(|index| moment.effect(index)).zip(&decision.effects) {
+                match effect {
+                    Effect::StartStep {
+                        call: StepCall { job: Some(JobCall { leg: Leg::Cancel { .. }, .. }), .. }, ..
+                    }
+                    | Effect::Answer { .. } => {}
+                    Effect::StartStep { .. } | Effect::ArmRetry { .. } => drop(outstanding.insert(number)),
+                    Effect::ArmJob { timer, .. } => {
+                        prop_assert_eq!(*timer, number, "a timer knows its own number");
+                        outstanding.insert(number);
+                    }
+                    Effect::Stop(stopped) | Effect::Disarm(stopped) => {
+                        prop_assert!(outstanding.remove(stopped), "what is stopped was outstanding");
+                        settled.push(*stopped);
+                    }
+                }
+            }
+        }
+        prop_assert_eq!(run.state().status.is_final(), outstanding.is_empty());
+    }
 }

@@ -4,8 +4,10 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, cancel, creation, film};
+use super::tests::job_id;
+use super::tests::{Run, called, cancel, creation, fact, film};
 use super::*;
+use crate::domain::job::Fact;
 use crate::domain::machine::Verdict;
 
 fn states() -> Vec<(&'static str, Run)> {
@@ -31,6 +33,13 @@ fn states() -> Vec<(&'static str, Run)> {
             Run::of_album(None).done("take").done("poster").done("frame").done("keep_poster"),
         ),
         ("failed with one skipped", Run::of_album(None).fails("take")),
+        ("job submitting", Run::hired()),
+        ("job asking", Run::hired().finds(Fact::Unknown { why: "x".into(), repeatable: false })),
+        ("job waiting", Run::hired().finds(Fact::Accepted { id: job_id() })),
+        ("job looking", Run::hired().finds(Fact::Accepted { id: job_id() }).rings()),
+        ("job done", Run::hired().finds(Fact::Done { result: serde_json::json!({ "file": "f" }) })),
+        ("job refused", Run::hired().finds(Fact::Failed(Failure::fatal("oops", "It went wrong.")))),
+        ("job cancelled", Run::hired().cancelled()),
     ]
 }
 
@@ -63,12 +72,21 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("create", Message::Create(Box::new(same))),
         ("create another", Message::Create(Box::new(other))),
         ("reported done", report(Ok(serde_json::json!({ "file": "f" })))),
+        ("reported running", report(Ok(fact(Fact::Running { percent: None })))),
+        ("reported unknown", report(Ok(fact(Fact::Unknown { why: "x".into(), repeatable: false })))),
+        ("reported result", report(Ok(fact(Fact::Done { result: serde_json::json!({ "file": "f" }) })))),
+        ("reported refused", report(Ok(fact(Fact::Failed(failed(false)))))),
+        ("reported busy", report(Ok(fact(Fact::Failed(failed(true)))))),
         ("reported passing failure", report(Err(failed(true)))),
         ("reported fatal failure", report(Err(failed(false)))),
         ("reported, not ours", Message::StepReported(Report { effect: stranger, outcome: Ok(Value::Null) })),
         ("retry due", Message::RetryDue { step: resting.clone(), attempt }),
         ("retry due, other attempt", Message::RetryDue { step: resting, attempt: attempt + 1 }),
         ("retry due, unknown step", Message::RetryDue { step: "nowhere".into(), attempt: 1 }),
+        ("job due", Message::JobDue { step: "film".into(), timer: under_way.unwrap_or(born) }),
+        ("job due, other timer", Message::JobDue { step: "film".into(), timer: stranger }),
+        ("provider called", called("film", 1)),
+        ("provider called, other attempt", called("film", 2)),
         ("cancel", cancel(None)),
         ("cancel by an input", cancel(Some(Address::new("input", "in_1")))),
     ]
@@ -80,7 +98,9 @@ fn kind(message: &Message) -> usize {
         Message::Create(_) => 0,
         Message::StepReported(_) => 1,
         Message::RetryDue { .. } => 2,
-        Message::Cancel { .. } => 3,
+        Message::JobDue { .. } => 3,
+        Message::ProviderCalled { .. } => 4,
+        Message::Cancel { .. } => 5,
     }
 }
 
@@ -91,7 +111,11 @@ fn number(effect: EffectNo) -> String {
 fn steps(state: &State) -> String {
     let step = |(name, step): (&String, &StepState)| {
         let how = match step {
-            StepState::Started { effect, attempt } => format!("attempt {attempt} as {}", number(*effect)),
+            StepState::Started { effect, attempt, job: None } => format!("attempt {attempt} as {}", number(*effect)),
+            StepState::Started { effect, attempt, job: Some(job) } => {
+                let phase: &str = (&job.phase).into();
+                format!("attempt {attempt}, job {phase} as {}", number(*effect))
+            }
             StepState::Resting { timer, attempt, failure } => {
                 format!("{} rests for attempt {attempt} until {}", failure.code, number(*timer))
             }
@@ -110,7 +134,12 @@ fn effect(effect: &Effect, moment: Moment) -> String {
         Effect::StartStep { call, turn } => {
             let permit = turn.iter().filter_map(|turn| turn.permit.as_ref());
             let permit: String = permit.map(|permit| format!(" with a permit of {}", permit.key)).collect();
-            format!("start {} attempt {}{permit}", call.step, call.attempt)
+            let leg = call.job.iter().map(|job| serde_json::to_string(&job.leg).unwrap());
+            let leg: String = leg.map(|leg| format!(" {leg}")).collect();
+            format!("start {} attempt {}{leg}{permit}", call.step, call.attempt)
+        }
+        Effect::ArmJob { due, step, timer } => {
+            format!("arm job of {step} as {} in {}ms", number(*timer), due.since_ms(moment.now))
         }
         Effect::ArmRetry { due, step, attempt } => {
             format!("arm {step} attempt {attempt} in {}ms", due.since_ms(moment.now))
@@ -171,5 +200,5 @@ fn the_table_has_every_status_every_step_state_and_every_message() {
     assert_eq!(shown.into_iter().collect::<Vec<_>>(), ["done", "failed", "resting", "skipped", "started", "stopped"]);
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, [0, 1, 2, 3]);
+    assert_eq!(said, [0, 1, 2, 3, 4, 5]);
 }

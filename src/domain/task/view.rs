@@ -38,7 +38,10 @@ pub fn progress(state: &State, definition: &Definition, live: &BTreeMap<String, 
         done += weight
             * match state.steps.get(&step.name) {
                 Some(StepState::Done { .. }) => 1.0,
-                Some(StepState::Started { .. }) => live.get(&step.name).copied().map_or(0.0, fraction),
+                Some(StepState::Started { job, .. }) => {
+                    let told = job.as_ref().and_then(|job| job.percent).map(|percent| f64::from(percent) / 100.0);
+                    live.get(&step.name).copied().or(told).map_or(0.0, fraction)
+                }
                 Some(StepState::Resting { .. } | StepState::Skipped | StepState::Failed | StepState::Stopped)
                 | None => 0.0,
             };

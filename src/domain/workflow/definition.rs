@@ -186,6 +186,12 @@ impl Definition {
         seen
     }
 
+    /// The steps that have a provider do something, each with the provider's name in the configuration.
+    pub fn providers(&self) -> impl Iterator<Item = (&Step, &str)> {
+        let steps = self.steps.iter().filter(|step| step.activity == Activity::Provider);
+        steps.filter_map(|step| Some((step, step.with.get("provider")?.as_str()?)))
+    }
+
     /// What is wrong with the parameters given; empty when they can be run. Keys it does not know are allowed.
     #[must_use]
     pub fn check_parameters(&self, given: &Map<String, Value>) -> Vec<FieldFault> {

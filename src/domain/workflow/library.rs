@@ -6,12 +6,15 @@ use std::sync::Arc;
 use super::definition::Definition;
 
 /// The definitions that come with the product: the file's name and its text.
-pub const BUNDLED: [(&str, &str); 5] = [
+pub const BUNDLED: [(&str, &str); 8] = [
     ("video-generation-workflow.toml", include_str!("../../../workflows/video-generation-workflow.toml")),
     ("image-generation-workflow.toml", include_str!("../../../workflows/image-generation-workflow.toml")),
     ("noop.toml", include_str!("../../../workflows/noop.toml")),
     ("photo-set-workflow.toml", include_str!("../../../workflows/photo-set-workflow.toml")),
     ("slideshow-workflow.toml", include_str!("../../../workflows/slideshow-workflow.toml")),
+    ("openai-image-workflow.toml", include_str!("../../../workflows/openai-image-workflow.toml")),
+    ("openai-video-workflow.toml", include_str!("../../../workflows/openai-video-workflow.toml")),
+    ("replicate-workflow.toml", include_str!("../../../workflows/replicate-workflow.toml")),
 ];
 
 /// Every definition that a task may be pinned to, and which one of each name new tasks take.

@@ -13,8 +13,8 @@ pub enum Need {
     Lane(&'static str),
     /// Child processes that decode and encode media.
     Worker,
-    /// A variable of the environment, such as the key of a provider.
-    Variable(String),
+    /// A provider of models, by the name it is configured under.
+    Provider(String),
 }
 
 impl fmt::Display for Need {
@@ -22,7 +22,7 @@ impl fmt::Display for Need {
         match self {
             Self::Lane(name) => write!(f, "the lane {name}"),
             Self::Worker => f.write_str("a worker"),
-            Self::Variable(name) => write!(f, "the environment variable {name}"),
+            Self::Provider(name) => write!(f, "the provider `{name}`, configured as [providers.{name}]"),
         }
     }
 }
@@ -32,7 +32,8 @@ impl Step {
     fn needs_beside_its_lane(&self) -> Vec<Need> {
         match self.activity {
             Activity::Noop | Activity::Store => Vec::new(),
-            Activity::Picture | Activity::Render | Activity::Image => vec![Need::Worker],
+            // A provider's picture is decoded like a customer's.
+            Activity::Picture | Activity::Render | Activity::Image | Activity::Provider => vec![Need::Worker],
         }
     }
 }
@@ -42,6 +43,9 @@ impl Definition {
     #[must_use]
     pub fn needs(&self) -> BTreeSet<Need> {
         let lane = |step: &Step| Need::Lane(step.activity.lane());
-        self.steps().iter().flat_map(|step| step.needs_beside_its_lane().into_iter().chain([lane(step)])).collect()
+        let providers = self.providers().map(|(_, name)| Need::Provider(name.to_owned()));
+        let of_steps =
+            self.steps().iter().flat_map(|step| step.needs_beside_its_lane().into_iter().chain([lane(step)]));
+        of_steps.chain(providers).collect()
     }
 }

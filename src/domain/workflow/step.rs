@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::domain::job::JobCall;
+
 /// What a step can do.
 #[derive(
     Clone,
@@ -29,6 +31,8 @@ pub enum Activity {
     Image,
     /// Publishes a step's file as the task's result.
     Store,
+    /// Has a provider of models make something: a durable job there.
+    Provider,
 }
 
 impl Activity {
@@ -38,6 +42,7 @@ impl Activity {
         match self {
             Self::Noop | Self::Store => "local",
             Self::Picture | Self::Render | Self::Image => "media",
+            Self::Provider => "provider",
         }
     }
 
@@ -54,6 +59,10 @@ impl Activity {
             },
             Self::Image => Settings { required: &["picture"], optional: &["style", "width", "height"] },
             Self::Store => Settings { required: &["file", "kind"], optional: &[] },
+            Self::Provider => Settings {
+                required: &["provider"],
+                optional: &["prompt", "picture", "picture_field", "model", "options"],
+            },
         })
     }
 }
@@ -82,4 +91,7 @@ pub struct StepCall {
     pub timeout_ms: u64,
     /// The step's settings, placeholders filled in.
     pub with: serde_json::Map<String, serde_json::Value>,
+    /// Which call of a provider's job this is; only for [`Activity::Provider`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub job: Option<JobCall>,
 }

@@ -114,7 +114,7 @@ fn all_faults_are_named_at_once_with_file_step_and_key() {
          w.toml: description: is missing\n  \
          w.toml: produces: `song` is unknown; known are video, image, nothing\n  \
          w.toml: nmae: is unknown; known are name, description, produces, priority, parameters, steps\n  \
-         w.toml: steps.a.activity: `dance` is unknown; known are noop, picture, render, image, store\n  \
+         w.toml: steps.a.activity: `dance` is unknown; known are noop, picture, render, image, store, provider\n  \
          w.toml: steps.a.timeout: `soon` is no duration; write 500ms, 120s, 5m or 1h"
     );
 }
@@ -570,7 +570,7 @@ fn the_library_gives_new_tasks_the_current_definition_and_old_tasks_theirs() {
 fn durable_names_are_as_written_down() {
     use strum::IntoEnumIterator;
     let activities: Vec<&str> = Activity::iter().map(Into::into).collect();
-    assert_eq!(activities, ["noop", "picture", "render", "image", "store"]);
+    assert_eq!(activities, ["noop", "picture", "render", "image", "store", "provider"]);
     let call = StepCall {
         task: "task_1".into(),
         step: "a".into(),
@@ -578,6 +578,7 @@ fn durable_names_are_as_written_down() {
         activity: Activity::Noop,
         timeout_ms: 100,
         with: Map::new(),
+        job: None,
     };
     assert_eq!(
         serde_json::to_string(&call).unwrap(),

@@ -113,6 +113,8 @@ impl Journal {
                     deaths: 0,
                     turn: row.turn,
                     parked: 0,
+                    // Nothing is remembered of it: its activity may have acted.
+                    begun: 1,
                     created_at: now.0,
                 };
                 outbox::Entity::insert(moved.clone().into_active_model()).exec_without_returning(&transaction).await?;
@@ -144,6 +146,20 @@ impl Journal {
             let sql = "UPDATE outbox SET deaths = CASE WHEN deaths < {2} THEN {2} ELSE deaths END WHERE id = {1}";
             let values = vec![effect.as_str().into(), i64::from(deaths).into()];
             Ok(database.execute_raw(self.shared.dialect.query(sql, &[], values)).await?.rows_affected() > 0)
+        })
+        .await
+    }
+
+    /// Notes that an activity begins to act for this effect. `true` for the first time; `false` when it is noted already
+    /// or the effect is not outstanding: then it may have acted before.
+    ///
+    /// # Errors
+    /// A write that failed; whether it is noted is not known.
+    pub async fn note_begun(&self, effect: &MessageId) -> Result<bool, Error> {
+        self.write("note the beginning of", effect.as_str(), async |database| {
+            let sql = "UPDATE outbox SET begun = 1 WHERE id = {1} AND begun = 0";
+            let statement = self.shared.dialect.query(sql, &[], vec![effect.as_str().into()]);
+            Ok(database.execute_raw(statement).await?.rows_affected() > 0)
         })
         .await
     }

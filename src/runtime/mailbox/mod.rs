@@ -14,8 +14,9 @@ pub mod memory;
 
 pub use memory::Memory;
 
-/// How many messages of one lane a partition's mailbox holds; the rest waits in the outbox.
-pub const POSTED_MAX: usize = 10_000;
+/// How many messages of one lane a partition's mailbox holds; the rest waits in the outbox. More would only cost memory:
+/// what waits is read in pages as soon as there is room.
+pub const POSTED_MAX: usize = 2_000;
 
 /// Where the messages of partitions wait to be read.
 #[async_trait]

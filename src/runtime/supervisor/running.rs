@@ -12,7 +12,7 @@ use crate::runtime::activity::Work;
 use crate::runtime::journal::{Envelope, MessageId};
 use crate::runtime::kind::{caught, panic_text};
 use crate::runtime::partition::Event;
-use crate::runtime::room::{self, Guest, Place};
+use crate::runtime::room::{Guest, Place};
 use crate::runtime::watch::Hub;
 
 /// How long to wait before a journal that did not answer is asked again.
@@ -89,12 +89,7 @@ async fn run_activity(
         tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
         return None;
     };
-    let work = Work {
-        id: envelope.id,
-        actor: envelope.to,
-        lane: room::lane_of_places(&envelope.lane).into(),
-        input: envelope.body,
-    };
+    let work = Work::new(envelope, shared.journal.clone());
     let shown = Shown { hub: &shared.hub, actor: &work.actor, effect };
     let outcome = run_caught(shared, &work, effect, cancel).await;
     drop(shown);

@@ -16,7 +16,7 @@ async fn service(site: &Site) -> Service {
     service.set("FETCH__ALLOW_HOSTS", site.address);
     // A proxy that is not there: whom links lead to is not for the environment to say.
     for name in ["http_proxy", "all_proxy"] {
-        service.set_variable(name, "http://127.0.0.1:9");
+        service.tell(name, "http://127.0.0.1:9");
     }
     service.start_with_templates().await;
     service

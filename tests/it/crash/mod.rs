@@ -6,7 +6,7 @@ mod drain;
 mod kills;
 mod links;
 mod poison;
-mod records;
+pub mod records;
 pub mod service;
 mod steps;
 mod templates;

@@ -189,7 +189,7 @@ pub struct Service {
     home: PathBuf,
     url: String,
     settings: Vec<(&'static str, String)>,
-    variables: Vec<(&'static str, &'static str)>,
+    environment: Vec<(&'static str, String)>,
     running: Option<Running>,
     _directory: tempfile::TempDir,
 }
@@ -212,8 +212,8 @@ impl Service {
         settings.extend(database.clone().map(|url| ("DATABASE__URL", url)));
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
         let caller = Caller { http: client(), base: Arc::default(), key: "".into() };
-        let mut service =
-            Self { caller, home, url, settings, variables: Vec::new(), running: None, _directory: directory };
+        let environment = Vec::new();
+        let mut service = Self { caller, home, url, settings, environment, running: None, _directory: directory };
         let key = service.told(&["keys", "create", "--role", "operator"]).await;
         service.caller.key = key.trim().into();
         service
@@ -225,9 +225,14 @@ impl Service {
         self.settings.push((key, value.to_string()));
     }
 
-    /// Sets a variable of the environment for the servers to come.
-    pub fn set_variable(&mut self, name: &'static str, value: &'static str) {
-        self.variables.push((name, value));
+    /// Puts a variable into the environment for the starts to come.
+    pub fn tell(&mut self, name: &'static str, value: &str) {
+        self.environment.push((name, value.to_owned()));
+    }
+
+    /// What the servers have written to their log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
     }
 
     /// Puts a workflow definition beside the bundled ones for the starts to come.
@@ -250,6 +255,7 @@ impl Service {
         for (key, value) in &self.settings {
             command.env(format!("MIXVIDEO__{key}"), value);
         }
+        command.envs(self.environment.iter().cloned());
         command.env("MIXVIDEO_KEY", &*self.caller.key).env("MIXVIDEO_SERVER", self.caller.base());
         command.args(arguments).current_dir(&self.home).stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -280,7 +286,6 @@ impl Service {
         assert!(self.running.is_none(), "it runs already");
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.join("log")).unwrap();
         let mut command = self.command(&["serve"]);
-        command.envs(self.variables.iter().copied());
         let mut child = command.stdout(Stdio::piped()).stderr(log).spawn().unwrap();
         let mut stdout = BufReader::new(child.stdout.take().unwrap());
         let base = self.caller.base.clone();

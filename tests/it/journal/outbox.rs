@@ -14,6 +14,7 @@ on_both!(
     what_is_set_aside_comes_back_under_its_own_id,
     what_is_set_aside_can_be_dropped,
     deaths_noted_twice_count_once,
+    an_activity_begins_for_the_first_time_once,
     a_parked_message_comes_back_with_the_birth_of_its_target,
     a_message_to_an_actor_that_exists_is_not_parked,
     a_parked_message_settled_in_the_commit_of_the_birth_is_gone,
@@ -49,6 +50,20 @@ async fn an_effect_is_outstanding_until_it_is_settled(backend: Backend) {
     let still = fixture.journal.still_outstanding(&asked).await.unwrap();
     assert_eq!(still.into_iter().collect::<Vec<_>>(), [posts[2].id.clone()]);
     assert!(fixture.journal.still_outstanding(&[]).await.unwrap().is_empty());
+}
+
+async fn an_activity_begins_for_the_first_time_once(backend: Backend) {
+    let fixture = Fixture::new(backend).await;
+    let posts = posted(&fixture, &[("x", 10), ("y", 20)]).await;
+    let (first, second) = (&posts[0].id, &posts[1].id);
+    assert!(fixture.journal.note_begun(first).await.unwrap());
+    assert!(!fixture.journal.note_begun(first).await.unwrap(), "it may have acted");
+    assert!(fixture.journal.note_begun(second).await.unwrap(), "another one has not begun");
+    assert!(!fixture.journal.note_begun(&id("never/was:1:0")).await.unwrap(), "what is settled may have acted");
+    // What was set aside and comes back may have acted too.
+    fixture.journal.quarantine(second, "a reason", Timestamp(30)).await.unwrap();
+    fixture.journal.replay(second, Timestamp(40)).await.unwrap();
+    assert!(!fixture.journal.note_begun(second).await.unwrap());
 }
 
 async fn a_loser_posts_and_settles_nothing(backend: Backend) {

@@ -80,6 +80,7 @@ fn call(step: &str, activity: Activity, with: Value) -> StepCall {
         activity,
         timeout_ms: 60_000,
         with: with.as_object().cloned().unwrap(),
+        job: None,
     }
 }
 
