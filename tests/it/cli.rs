@@ -99,13 +99,16 @@ fn the_doctor_finds_a_fresh_directory_fit_and_changes_nothing_in_the_database() 
     }
     let workflows = report["workflows"].as_array().unwrap();
     let named = |name: &str| workflows.iter().find(|workflow| workflow["name"] == name).unwrap();
-    assert_eq!((workflows.len(), &named("noop")["needs"]), (5, &serde_json::json!(["the lane local"])));
+    assert_eq!((workflows.len(), &named("noop")["needs"]), (8, &serde_json::json!(["the lane local"])));
     let set = named("photo-set-workflow");
     assert_eq!(
         (&set["runs"], &set["lacks"], &set["priority"]),
         (&true.into(), &serde_json::json!([]), &"normal".into())
     );
     assert_eq!(set["needs"], serde_json::json!(["the lane local", "the lane media", "a worker"]));
+    let hired = named("replicate-workflow");
+    let provider = "the provider `replicate`, configured as [providers.replicate]";
+    assert_eq!((&hired["runs"], &hired["lacks"]), (&false.into(), &serde_json::json!([provider])));
     assert_eq!((&set["steps"][2]["name"], &set["steps"][2]["when"]), (&"cover".into(), &"cover = true".into()));
     assert!(!home.path().join("data/mixvideo.db").exists());
     let left: Vec<_> = std::fs::read_dir(home.path().join("data/files")).unwrap().collect();

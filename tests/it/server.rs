@@ -204,7 +204,6 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     server.other = server.key(Role::Client, Some("other"), None).await.1;
     for (code, template_type, workflow, is_active) in [
         ("film", TemplateType::Video, "video-generation-workflow", true),
-        ("slideshow", TemplateType::Video, "slideshow-workflow", true),
         ("still", TemplateType::Image, "image-generation-workflow", true),
         ("noop", TemplateType::Video, "noop", true),
         ("asleep", TemplateType::Video, "noop", false),

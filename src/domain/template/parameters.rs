@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 use super::{Content, prompt};
 use crate::domain::workflow::{Definition, FieldFault, ParameterKind};
 
+/// What parameters that choose a model are called. A price is for a model, so they are the template's alone.
+const MODELS: [&str; 3] = ["model", "imageModel", "videoModel"];
+
 impl Content {
     /// The parameters of a task that runs `workflow`: the template's settings, over them what the customer has `given`,
     /// and the models and prompts that the workflow takes, filled in. Those are the template's own: a customer fills a
@@ -14,18 +17,22 @@ impl Content {
     /// What is wrong with the customer's parameters, by name.
     pub fn parameters(
         &self,
-        given: Map<String, Value>,
+        mut given: Map<String, Value>,
         workflow: &Definition,
     ) -> Result<Map<String, Value>, Vec<FieldFault>> {
         let mut faults = Vec::new();
+        for name in MODELS.into_iter().filter(|name| workflow.parameters().contains_key(*name)) {
+            if given.remove(name).is_some_and(|value| !value.is_null()) {
+                faults.push(own(name));
+            }
+        }
         let mut parameters = self.settings.clone();
         parameters.extend(given);
         let mut filled = Vec::new();
         for (preset, parameter) in self.presets_for(workflow) {
             let needs = if preset.is_prompt() { prompt::needs(preset.text) } else { Vec::new() };
             if !needs.contains(&parameter) && parameters.get(parameter).is_some_and(|value| !value.is_null()) {
-                let reason = "is the template's own and cannot be given".to_owned();
-                faults.push(FieldFault { field: parameter.to_owned(), reason });
+                faults.push(own(parameter));
                 continue;
             }
             let mut values = Map::new();
@@ -50,6 +57,10 @@ impl Content {
         }
         if faults.is_empty() { Ok(parameters) } else { Err(faults) }
     }
+}
+
+fn own(parameter: &str) -> FieldFault {
+    FieldFault { field: parameter.to_owned(), reason: "is the template's own and cannot be given".to_owned() }
 }
 
 /// What is put into a prompt for `name`, or why that cannot be.

@@ -117,8 +117,6 @@ fn a_customer_cannot_choose_another_model_and_every_fault_is_named() {
             "seconds must be from 1 to 30".into()
         ])
     );
-    let free = parameters(json!({}), json!({ "imageUrl": picture(), "imageModel": "huge" })).unwrap();
-    assert_eq!(free["imageModel"], "huge");
 }
 
 #[test]
@@ -193,4 +191,14 @@ fn a_brace_in_a_prompt_has_one_use() {
     ] {
         assert!(prompt::check(text).unwrap_err().starts_with(reason), "{text}");
     }
+}
+
+#[test]
+fn a_customer_chooses_no_model_whether_the_template_names_one_or_not() {
+    let own = Err(vec!["imageModel is the template's own and cannot be given".to_owned()]);
+    let given = json!({ "imageUrl": picture(), "imageModel": "dear" });
+    assert_eq!(parameters(json!({}), given.clone()), own);
+    assert_eq!(parameters(json!({ "imageModel": "cheap" }), given), own);
+    let made = parameters(json!({ "settings": { "imageModel": "cheap" } }), json!({ "imageUrl": picture() }));
+    assert_eq!(made.unwrap()["imageModel"], "cheap");
 }

@@ -188,7 +188,7 @@ pub struct Service {
     pub caller: Caller,
     home: PathBuf,
     url: String,
-    settings: Vec<(&'static str, String)>,
+    settings: Vec<(String, String)>,
     environment: Vec<(&'static str, String)>,
     running: Option<Running>,
     _directory: tempfile::TempDir,
@@ -208,19 +208,21 @@ impl Service {
     async fn on(database: Option<String>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let home = directory.path().to_owned();
-        let mut settings = vec![("SERVER__BIND", "127.0.0.1:0".to_owned()), ("LOG__LEVEL", "warn".to_owned())];
-        settings.extend(database.clone().map(|url| ("DATABASE__URL", url)));
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
         let caller = Caller { http: client(), base: Arc::default(), key: "".into() };
-        let environment = Vec::new();
+        let (settings, environment) = (Vec::new(), Vec::new());
         let mut service = Self { caller, home, url, settings, environment, running: None, _directory: directory };
+        service.set("SERVER__BIND", "127.0.0.1:0");
+        service.set("LOG__LEVEL", "warn");
+        service.set("DATABASE__URL", service.url.clone());
         let key = service.told(&["keys", "create", "--role", "operator"]).await;
         service.caller.key = key.trim().into();
         service
     }
 
     /// Sets a key of the configuration, such as `SERVER__DRAIN_SECONDS`, for the starts to come.
-    pub fn set(&mut self, key: &'static str, value: impl ToString) {
+    pub fn set(&mut self, key: impl Into<String>, value: impl ToString) {
+        let key = key.into();
         self.settings.retain(|(known, _)| *known != key);
         self.settings.push((key, value.to_string()));
     }

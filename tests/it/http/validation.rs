@@ -98,6 +98,11 @@ fn a_picture_must_be_one_and_come_as_a_data_url_or_a_link_that_may_be_followed()
 #[test]
 fn each_picture_of_several_is_checked_and_named_by_its_place() {
     served(async |server| {
+        let slideshow = json!({
+            "code": "slideshow", "name": "Slideshow", "description": "Several pictures", "creditCost": 1,
+            "workflow": "slideshow-workflow", "version": "1.0.0", "templateType": "VIDEO", "tags": []
+        });
+        assert_eq!(server.post_as(&server.operator, "/templates", slideshow).await.status, 200);
         let pictures =
             json!([PICTURE, "http://10.0.0.1/a.jpg", "data:image/png;base64,SGVsbG8=", "https://example.com/"]);
         let faults = server.post("/task", task("slideshow", json!({ "pictures": pictures }))).await.faults();

@@ -48,15 +48,15 @@ with = { file = "{steps.image.file}", kind = "image" }
 "#;
 
 /// A running mock; it ends with the test.
-struct Aimock {
-    base: String,
+pub struct Aimock {
+    pub base: String,
     http: reqwest::Client,
     _child: Child,
     _directory: tempfile::TempDir,
 }
 
 impl Aimock {
-    async fn start(fixtures: Value) -> Self {
+    pub async fn start(fixtures: Value) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/aimock/node_modules/.bin/aimock");
         assert!(program.exists(), "{} is missing: `bash tests/run.sh` installs it", program.display());
         let directory = tempfile::tempdir().unwrap();
@@ -112,7 +112,8 @@ fn picture_of(prompt: &str) -> Value {
     json!({ "type": "image_generation", "templateCode": "photo-restyle", "parameters": parameters })
 }
 
-fn pictures() -> Value {
+/// Every cat is answered with a picture.
+pub fn pictures() -> Value {
     json!([{ "match": { "userMessage": "cat" }, "response": { "image": { "b64Json": STANDARD.encode(png()) } } }])
 }
 

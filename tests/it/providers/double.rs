@@ -243,7 +243,7 @@ fn done(
     match (request.method.as_str(), parts) {
         ("POST", ["v1", "predictions"]) => {
             let asked: Value = serde_json::from_slice(&request.body).unwrap();
-            assert_eq!((&asked["version"], &asked["input"]["seed"]), (&json!("owner/name"), &json!(7)), "{asked}");
+            assert!(asked["version"].is_string() && asked["input"]["prompt"].is_string(), "{asked}");
             let key = request.head.lines().find_map(|line| line.strip_prefix("idempotency-key: "));
             let known = key
                 .filter(|_| world.knows_keys)

@@ -19,7 +19,7 @@ async fn a_job_is_submitted_once_and_its_result_is_kept() {
     let world = replicate.world();
     assert_eq!((world.predictions.len(), world.arrivals.len(), world.looked, world.fetched), (1, 1, 4, 1));
     let asked: Value = serde_json::from_slice(&world.arrivals[0].body).unwrap();
-    assert_eq!(asked["input"], json!({ "prompt": "a cat", "seed": 7 }));
+    assert_eq!((&asked["version"], &asked["input"]), (&json!("owner/name"), &json!({ "prompt": "a cat", "seed": 7 })));
     assert_eq!(asked["webhook_events_filter"], json!(["completed"]));
     let webhook = asked["webhook"].as_str().unwrap();
     assert!(
@@ -97,8 +97,10 @@ async fn a_job_that_takes_too_long_is_cancelled_at_the_provider() {
 #[tokio::test]
 async fn a_workflow_whose_provider_is_not_configured_loads_and_is_refused_with_a_sentence() {
     let mut service = Service::sqlite().await;
-    service.define("film.toml", super::FILM);
     service.start_with_templates().await;
+    service.terminate().await;
+    service.define("film.toml", super::FILM);
+    service.start().await;
     let caller = &service.caller;
     let request = caller.request(reqwest::Method::POST, "/task/film").json(&film_of("a cat"));
     let answer = caller.ask(request).await.unwrap();

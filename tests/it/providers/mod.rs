@@ -1,6 +1,7 @@
 //! Jobs at providers of models, through the real program: one submit per step, whatever the provider and the machine do.
 
 mod aimock;
+mod bundled;
 mod cancels;
 mod double;
 mod doubts;
