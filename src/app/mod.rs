@@ -44,6 +44,9 @@ use crate::store::{self, Database, settings, tables};
 const MEDIA_AHEAD: usize = 4;
 /// The setting that holds the secret that links are signed with.
 const LINK_SECRET: &str = "link_secret";
+/// Threads of one HTTP worker that read and write files. Each keeps memory of its own once it has run, and a disk is not
+/// quicker for more of them.
+const FILE_THREADS_MAX: usize = 16;
 /// Connections of one HTTP worker; one more waits.
 const CONNECTIONS_MAX: usize = 25_000;
 /// How long a kept connection may be silent.
@@ -318,6 +321,7 @@ async fn link_secret(database: &Database) -> Result<[u8; 32], Error> {
 fn listen(config: &Config, state: Data<http::State>, listener: std::net::TcpListener) -> Result<ServerHandle, Error> {
     let server = HttpServer::new(move || Application::new().configure(http::configure(state.clone())))
         .workers(config.server.threads())
+        .worker_max_blocking_threads(FILE_THREADS_MAX)
         .max_connections(CONNECTIONS_MAX)
         .keep_alive(KEEP_ALIVE)
         .shutdown_timeout(config.server.drain_seconds)

@@ -11,6 +11,8 @@ mod job;
 mod view;
 
 #[cfg(test)]
+mod job_tests;
+#[cfg(test)]
 mod properties;
 #[cfg(test)]
 mod table;

@@ -4,6 +4,8 @@
 //! the digest of the text it began with; the [`Library`] keeps the definitions in use and those that old tasks need.
 
 mod check;
+#[cfg(test)]
+mod condition_tests;
 mod definition;
 mod graph;
 mod library;
