@@ -44,8 +44,9 @@ impl Refusal {
     }
 }
 
-/// Rows after which the log is copied into the database's file.
-const ROWS_A_COPY: usize = 2_000;
+/// Rows after which the log is copied into the database's file: seldom enough that pages which change again and again are
+/// copied once, and often enough that the log stays short.
+const ROWS_A_COPY: usize = 10_000;
 /// Pages that the log may have before its writer waits until all of it is copied, so that it starts over: 64 MB.
 const LOG_PAGES_MAX: i64 = 16_384;
 
