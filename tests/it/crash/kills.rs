@@ -23,6 +23,8 @@ const CLIENTS: u32 = 6;
 const TASKS: std::ops::Range<u32> = 40..200;
 /// One task of so many is a film.
 const FILM_EVERY: u32 = 100;
+/// A living server answers long before.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 /// How long the server lives before it is killed, in milliseconds; every second time counted from before it listens.
 const LIFE_MS: std::ops::RangeInclusive<u64> = 50..=800;
 
@@ -59,7 +61,8 @@ impl Crowd {
             assert_eq!(accepted.insert(id.clone(), rows), None, "{id} was given to two wishes");
             if turn % 4 == 3 {
                 // Whoever waits for an outcome survives the server's end as well.
-                let _ = self.caller.ask(self.caller.request(Method::GET, &format!("/task/{id}?wait=1"))).await;
+                let wait = self.caller.request(Method::GET, &format!("/task/{id}?wait=1")).timeout(ANSWER_LIMIT);
+                let _ = self.caller.ask(wait).await;
             }
         }
         accepted
@@ -71,7 +74,8 @@ impl Crowd {
         loop {
             assert!(begun.elapsed() < LIMIT, "{name} was never accepted");
             let path = if named { format!("/task/{name}") } else { "/task".to_owned() };
-            let mut request = self.caller.request(Method::POST, &path).json(body);
+            let server = self.caller.base();
+            let mut request = self.caller.request(Method::POST, &path).json(body).timeout(ANSWER_LIMIT);
             if !named {
                 request = request.header("Idempotency-Key", name);
             }
@@ -81,6 +85,10 @@ impl Crowd {
                     assert_eq!(answer.status, 503, "{}", answer.body);
                     self.put_off.fetch_add(1, Ordering::Relaxed);
                     tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                // A dead server's port may be another's by now, who says nothing.
+                Err(silence) if silence.is_timeout() => {
+                    assert_ne!(server, self.caller.base(), "{name} was never answered");
                 }
                 // The server is gone, or went before it could answer.
                 Err(_) => tokio::time::sleep(Duration::from_millis(5)).await,
