@@ -1,5 +1,6 @@
 //! One poison message harms one actor.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
@@ -84,6 +85,8 @@ fn a_message_set_aside_comes_back_under_its_own_id() {
 /// The environment variables that turn the test below into the process that dies: where, and of what.
 const VICTIM: &str = "MIXVIDEO_TEST_VICTIM";
 const KILLER: &str = "MIXVIDEO_TEST_KILLER";
+/// What a process dies of that aborts.
+const SIGABRT: i32 = 6;
 
 /// Not a test of its own: run by the ones below, in a process that it may kill.
 #[test]
@@ -117,9 +120,11 @@ fn is_found_after_three_deaths(killer: &Message) {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        if child.wait().unwrap().success() {
+        let ended = child.wait().unwrap();
+        if ended.success() {
             break true;
         }
+        assert_eq!(ended.signal(), Some(SIGABRT), "it did not die of the killer: {ended}");
         deaths += 1;
         if deaths == 10 {
             break false;
