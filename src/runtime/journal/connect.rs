@@ -14,9 +14,9 @@ use crate::runtime::journal::error::Error;
 /// What a connection is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
-    /// Schema changes: one connection, no limits.
+    /// The schema and the log of the file: what is done beside commits, without limits.
     Migrate,
-    /// Units and everything else that writes: one connection.
+    /// Units, and everything else that writes or asks what was written: each such connection is alone in its use.
     Write,
     /// Everything that only reads: a few connections, a second a read.
     Read,

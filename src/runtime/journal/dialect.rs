@@ -47,7 +47,7 @@ pub(super) type Shape<'a> = &'a [(&'static str, Holds)];
 
 /// Rows bound to a script under a name.
 pub(super) struct Source<'a> {
-    pub(super) name: &'a str,
+    name: &'a str,
     shape: Shape<'a>,
     fields: Vec<Datum<'a>>,
 }
@@ -126,7 +126,7 @@ impl Dialect {
 
 /// A source with its place among a statement's parameters.
 pub(super) struct Placed<'a> {
-    pub(super) name: &'a str,
+    name: &'a str,
     table: String,
     /// The number of its first parameter.
     pub(super) first: usize,
