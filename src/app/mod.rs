@@ -4,6 +4,7 @@
 //! its limit, the rest goes on at the next start.
 
 pub mod definitions;
+mod gateways;
 mod lock;
 pub mod providers;
 pub mod redis;
@@ -28,6 +29,8 @@ use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::Config;
 use crate::domain::workflow::Activity;
+use crate::gateway::sandbox;
+use crate::gateway::webhook::WEBHOOK_PATH;
 use crate::http;
 use crate::runtime::activity::LaneOptions;
 use crate::runtime::clock::{Clock, SystemClock};
@@ -39,7 +42,6 @@ use crate::runtime::partition::Limits;
 use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
 use crate::store::tasks::Tasks;
-use crate::store::templates::Templates;
 use crate::store::{self, Database, settings, tables};
 
 /// Waiting activities of the lane `media` that each partition takes in hand beside those that run.
@@ -165,6 +167,8 @@ impl App {
         let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
         let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
         let activities = activities.with_providers(providers.clone());
+        let public_url = config.server.public_url(bound);
+        let rail = gateways::open(&config, database.clone(), public_url.clone(), link_secret, Arc::new(clock))?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -187,19 +191,28 @@ impl App {
             fetcher,
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal),
-            templates: Templates::new(database.clone()),
+            gateway: rail.gateway,
+            sandbox: rail.sandbox.clone(),
+            webhooks: rail.webhooks,
+            catalogue: rail.catalogue.clone(),
+            templates: rail.templates,
             link_secret,
             database,
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
-            public_url: config.server.public_url(bound),
+            public_url,
             redis,
             figures: Default::default(),
             streams: Default::default(),
         });
         let server = listen(&config, state, listener)?;
         let stop = CancellationToken::new();
+        actix::spawn(rail.catalogue.run(stop.clone()));
+        if let Some(sandbox) = rail.sandbox {
+            let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
+            sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
+        }
         actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");

@@ -21,6 +21,7 @@ mod ops;
 mod pictures;
 mod providers;
 mod query;
+mod sandbox;
 mod streams;
 mod tasks;
 mod templates;
@@ -38,6 +39,10 @@ use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
+use crate::gateway::Gateway;
+use crate::gateway::catalogue::Catalogue;
+use crate::gateway::sandbox::Sandbox;
+use crate::gateway::webhook::Secrets;
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
 use crate::runtime::redis::Redis;
@@ -66,6 +71,14 @@ pub struct State {
     pub fetcher: Fetcher,
     /// Providers of models: which workflows can run here, and which links were given out.
     pub providers: Arc<Providers>,
+    /// The rail that payments travel on.
+    pub gateway: Arc<dyn Gateway>,
+    /// The sandbox, when payments go through it: it has pages of its own.
+    pub sandbox: Option<Sandbox>,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
+    /// What the gateway knows of templates.
+    pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
     /// Tasks, for reading.
@@ -113,6 +126,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(ops::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(sandbox::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );
