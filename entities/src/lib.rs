@@ -9,6 +9,8 @@ pub mod dead;
 pub mod input;
 pub mod journal;
 pub mod outbox;
+pub mod payment;
+pub mod refund;
 pub mod setting;
 pub mod task;
 pub mod template;

@@ -55,6 +55,25 @@ pub enum Message {
         deliver: String,
         /// Who said it.
         asked_by: String,
+        /// What was said, as it came, when it says more than `deliver`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raw: Option<String>,
+    },
+    /// The birth of what concerns no actor that we know: it waits for a person.
+    Keep {
+        /// What was said, as it came.
+        raw: String,
+        /// Who said it.
+        asked_by: String,
+        /// Why nobody takes it.
+        reason: String,
+    },
+    /// Pass on what was kept: by now it is known whom it concerns.
+    PassOn {
+        /// The actor it is for.
+        concerns: Address,
+        /// That actor's message as JSON, with the address of this input in it.
+        deliver: String,
     },
     /// The actor concerned has decided.
     Answered {
@@ -89,6 +108,9 @@ impl From<Effect> for Order {
     }
 }
 
+/// The kind in the address of what concerns nobody: such as `nobody/stripe`.
+const NOBODY: &str = "nobody";
+
 /// The address of an input.
 #[must_use]
 pub fn address(id: InputId) -> Address {
@@ -113,20 +135,31 @@ impl Machine for InputMachine {
         moment: Moment,
     ) -> Result<Decision<State, Effect>, Broken> {
         match (state, message) {
-            (None, Message::Receive { concerns, deliver, asked_by }) => {
+            (None, Message::Receive { concerns, deliver, asked_by, raw: _ }) => {
                 let tell = Effect::Tell { to: concerns.clone(), message: deliver };
                 let status = Status::Delivered;
                 let received_at = moment.now;
                 let born = State { status, concerns, asked_by, reason: None, received_at, answered_at: None };
                 Ok(Decision::applied(born, vec![tell]))
             }
+            (None, Message::Keep { raw: _, asked_by, reason }) => Ok(Decision::applied(
+                State {
+                    status: Status::Parked,
+                    concerns: Address::new(NOBODY, &asked_by),
+                    asked_by,
+                    reason: Some(reason),
+                    received_at: moment.now,
+                    answered_at: None,
+                },
+                vec![],
+            )),
             (None, other) => Err(Broken(format!("`{}` reached an input that was never received", tag(&other)))),
             (Some(state), message) => Ok(decide(state, message, moment)),
         }
     }
 
     fn is_birth(message: &Message) -> bool {
-        matches!(message, Message::Receive { .. })
+        matches!(message, Message::Receive { .. } | Message::Keep { .. })
     }
 
     /// An input starts no activity; the report of one is set aside by being parked.
@@ -149,7 +182,16 @@ fn tag(message: &Message) -> &'static str {
 
 fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
     match (state.status, message) {
-        (Status::Delivered | Status::Answered | Status::Parked, Message::Receive { .. }) => Decision::ignored(),
+        (
+            Status::Delivered | Status::Answered | Status::Parked,
+            Message::Receive { .. } | Message::Keep { .. },
+        )
+        | (Status::Delivered | Status::Answered, Message::PassOn { .. }) => Decision::ignored(),
+        (Status::Parked, Message::PassOn { concerns, deliver }) => {
+            let tell = Effect::Tell { to: concerns.clone(), message: deliver };
+            let state = State { status: Status::Delivered, concerns, reason: None, ..state.clone() };
+            Decision::applied(state, vec![tell])
+        }
         // The receiver's word is a fact, however late it comes.
         (Status::Delivered | Status::Parked, Message::Answered { refused }) => {
             let answered_at = Some(moment.now);

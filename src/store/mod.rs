@@ -9,6 +9,7 @@ mod claims;
 mod database;
 pub mod definitions;
 pub mod executions;
+pub mod payments;
 pub mod settings;
 pub mod tables;
 pub mod tasks;

@@ -40,6 +40,7 @@ pub(super) fn born(checkout: Checkout, moment: Moment) -> Decided {
         spent: 0,
         tries: 0,
         looks: 0,
+        looked_at: None,
         cancelling: false,
         refunds_moved: false,
         askers: Vec::new(),
@@ -75,6 +76,7 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
             match news {
                 News::Session(session) => turn.session_told(&session),
                 News::Declined { reason } => turn.declined(reason),
+                News::NotPaid { reason } => turn.not_paid(reason),
                 News::RefundsMoved { intent } => turn.refunds_moved(intent),
                 News::Dispute(dispute) => turn.dispute_told(dispute),
             }

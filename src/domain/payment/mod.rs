@@ -196,6 +196,9 @@ pub struct State {
     /// Looks at the session so far: the next rest follows from them.
     #[serde(default)]
     pub looks: u32,
+    /// When the gateway last said how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
     /// Somebody asked for it to be cancelled.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cancelling: bool,
@@ -293,6 +296,11 @@ pub enum News {
     Session(Session),
     /// An attempt to pay was declined; the payer may try again.
     Declined {
+        /// Why, for the payer.
+        reason: String,
+    },
+    /// Money that was on its way does not come, and the session takes no other.
+    NotPaid {
         /// Why, for the payer.
         reason: String,
     },
@@ -483,9 +491,12 @@ pub fn told_through(id: InputId, payment: PaymentId, gateway: &str, news: News) 
     through(id, payment, gateway, |input| Message::Told { news, input })
 }
 
+/// How often a payment may be looked at because somebody asks, in milliseconds.
+pub const LOOK_EVERY_MS: i64 = 2_000;
+
 fn through(id: InputId, payment: PaymentId, by: &str, message: impl FnOnce(Address) -> Message) -> input::Message {
     let deliver = json(&message(input::address(id)));
-    input::Message::Receive { concerns: address(payment), deliver, asked_by: by.to_owned() }
+    input::Message::Receive { concerns: address(payment), deliver, asked_by: by.to_owned(), raw: None }
 }
 
 /// The machine of payments.

@@ -114,6 +114,7 @@ impl Turn {
                 if what == What::Look {
                     self.state.looks = self.state.looks.saturating_add(1);
                 }
+                self.state.looked_at = Some(self.moment.now);
                 self.session_told(&session);
             }
             (_, Fact::Refunds(refunds)) => self.import(&refunds),
@@ -209,6 +210,14 @@ impl Turn {
         } else {
             self.ignore();
         }
+    }
+
+    pub(super) fn not_paid(&mut self, reason: String) {
+        if !self.state.status.is_pending() {
+            return self.ignore();
+        }
+        self.state.failure = Some(reason);
+        self.end(Status::Failed);
     }
 
     /// It stops waiting for money.
