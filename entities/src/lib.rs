@@ -11,6 +11,8 @@ pub mod journal;
 pub mod outbox;
 pub mod payment;
 pub mod refund;
+pub mod sandbox_event;
+pub mod sandbox_object;
 pub mod setting;
 pub mod task;
 pub mod template;

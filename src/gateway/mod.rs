@@ -4,7 +4,10 @@
 //! ([`Answer`]), and a call that changes something is sent again only so that it cannot act twice: a repetition asks
 //! first, goes out under the same key, and not at all once the gateway may have forgotten the key.
 
+pub mod catalogue;
 pub mod object;
+pub mod sandbox;
+pub mod stripe;
 pub mod webhook;
 
 use std::fmt::Debug;
@@ -52,7 +55,7 @@ pub trait Gateway: Send + Sync + Debug {
     /// The prices of a product, active or not.
     async fn prices(&self, product: &str) -> Answer<Vec<Price>>;
 
-    /// Makes a price.
+    /// Makes a price. A call that is sent again says that the caller asked for the prices first, and it was not there.
     async fn create_price(&self, call: &Call, new: &NewPrice) -> Answer<Price>;
 
     /// Offers a price or archives it.

@@ -13,6 +13,8 @@ use super::object::{self, Unreadable};
 use crate::domain::Timestamp;
 use crate::domain::gateway::{DisputeStep, Event, What};
 
+/// Where webhooks come in.
+pub const WEBHOOK_PATH: &str = "/payment/webhook";
 /// The header with the signature.
 pub const SIGNATURE_HEADER: &str = "stripe-signature";
 /// How far the sender's clock may be from ours, in milliseconds; an older webhook may be a copy.

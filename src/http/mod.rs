@@ -23,6 +23,7 @@ mod payment;
 mod pictures;
 mod providers;
 mod query;
+mod sandbox;
 mod streams;
 mod tasks;
 mod templates;
@@ -40,6 +41,10 @@ use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
+use crate::gateway::Gateway;
+use crate::gateway::catalogue::Catalogue;
+use crate::gateway::sandbox::Sandbox;
+use crate::gateway::webhook::Secrets;
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
 use crate::store::Database;
@@ -70,6 +75,14 @@ pub struct State {
     pub providers: Arc<Providers>,
     /// What credits cost, and who is paid.
     pub selling: Selling,
+    /// The rail that payments travel on.
+    pub gateway: Arc<dyn Gateway>,
+    /// The sandbox, when payments go through it: it has pages of its own.
+    pub sandbox: Option<Sandbox>,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
+    /// What the gateway knows of templates.
+    pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
     /// Tasks, for reading.
@@ -116,6 +129,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(files::routes)
                 .configure(providers::routes)
                 .configure(payment::routes)
+                .configure(sandbox::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );

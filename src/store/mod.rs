@@ -10,6 +10,7 @@ mod database;
 pub mod definitions;
 pub mod executions;
 pub mod payments;
+pub mod sandbox;
 pub mod settings;
 pub mod tables;
 pub mod tasks;
