@@ -2,7 +2,6 @@
 
 use mixvideo_entities::payment::{Column, Entity};
 use mixvideo_entities::refund;
-use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde::de::DeserializeOwned;
 
@@ -119,8 +118,8 @@ pub async fn attention(database: &Database, limit: u64) -> Result<Vec<(String, S
 /// # Errors
 /// A read that failed.
 pub async fn attention_count(database: &Database) -> Result<u64, Error> {
-    let payments = Entity::find().filter(Expr::col(Column::Attention).is_not_null());
-    let refunds = refund::Entity::find().filter(Expr::col(refund::Column::Attention).is_not_null());
+    let payments = Entity::find().filter(Column::Attention.is_not_null());
+    let refunds = refund::Entity::find().filter(refund::Column::Attention.is_not_null());
     let count = async |db: &sea_orm::DatabaseConnection| Ok(payments.count(db).await? + refunds.count(db).await?);
     database.read("count what needs a person", count).await
 }

@@ -67,7 +67,7 @@ pub struct Executed {
 /// What became of a payment.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct Success {
+pub struct Arrival {
     /// The payment.
     payment: Paid,
     /// What it pays for; null until it is paid.
@@ -86,7 +86,7 @@ pub struct Cancelled {
 /// result.
 #[utoipa::path(get, path = "/payment/success", tag = "payment", security(()),
     params(("session_id" = String, Query), ("payment_id" = String, Query)),
-    responses((status = 200, description = "How the payment and its execution stand", body = openapi::Success<Success>),
+    responses((status = 200, description = "How the payment and its execution stand", body = openapi::Success<Arrival>),
         openapi::Reading))]
 pub(in crate::http) async fn success(
     request: HttpRequest,
@@ -113,8 +113,8 @@ pub(in crate::http) async fn success(
         Status::Expired => "Payment was not made in time",
     };
     let execution = execution(&state, &known).await?;
-    let success = Success { payment: paid(&known), execution };
-    Ok(Reply::ok(message, &success)?.no_store().respond_to(&request).map_into_boxed_body())
+    let arrival = Arrival { payment: paid(&known), execution };
+    Ok(Reply::ok(message, &arrival)?.no_store().respond_to(&request).map_into_boxed_body())
 }
 
 /// The payer does not want to pay. What is paid already is not cancelled.
