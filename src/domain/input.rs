@@ -74,6 +74,8 @@ pub enum Message {
         concerns: Address,
         /// That actor's message as JSON, with the address of this input in it.
         deliver: String,
+        /// The input that asks and wants to be told.
+        input: Address,
     },
     /// The actor concerned has decided.
     Answered {
@@ -115,6 +117,14 @@ const NOBODY: &str = "nobody";
 #[must_use]
 pub fn address(id: InputId) -> Address {
     Address::new(InputMachine::KIND, &id.to_string())
+}
+
+/// The birth of the input `id` through which `asked_by` has the input `kept` passed on to `concerns`.
+#[must_use]
+pub fn pass_on_through(id: InputId, kept: InputId, (concerns, deliver): (Address, String), asked_by: &str) -> Message {
+    let pass_on = Message::PassOn { concerns, deliver, input: address(id) };
+    let deliver = serde_json::to_string(&pass_on).expect("a message is plain data");
+    Message::Receive { concerns: address(kept), deliver, asked_by: asked_by.to_owned(), raw: None }
 }
 
 /// The machine of inputs.
@@ -180,17 +190,25 @@ fn tag(message: &Message) -> &'static str {
     message.into()
 }
 
+fn answer(input: Address) -> Effect {
+    let accepted = serde_json::to_string(&Message::Answered { refused: None });
+    Effect::Tell { to: input, message: accepted.expect("an answer is plain data") }
+}
+
 fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
     match (state.status, message) {
         (
             Status::Delivered | Status::Answered | Status::Parked,
             Message::Receive { .. } | Message::Keep { .. },
         )
-        | (Status::Delivered | Status::Answered, Message::PassOn { .. }) => Decision::ignored(),
-        (Status::Parked, Message::PassOn { concerns, deliver }) => {
+        => Decision::ignored(),
+        (Status::Delivered | Status::Answered, Message::PassOn { input, .. }) => {
+            Decision::ignored().and([answer(input)])
+        }
+        (Status::Parked, Message::PassOn { concerns, deliver, input }) => {
             let tell = Effect::Tell { to: concerns.clone(), message: deliver };
             let state = State { status: Status::Delivered, concerns, reason: None, ..state.clone() };
-            Decision::applied(state, vec![tell])
+            Decision::applied(state, vec![tell, answer(input)])
         }
         // The receiver's word is a fact, however late it comes.
         (Status::Delivered | Status::Parked, Message::Answered { refused }) => {

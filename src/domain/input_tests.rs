@@ -19,7 +19,7 @@ fn keep() -> Message {
 }
 
 fn pass_on() -> Message {
-    Message::PassOn { concerns: Address::new("payment", "pay_1"), deliver: r#"{"told":{}}"#.to_owned() }
+    Message::PassOn { concerns: Address::new("payment", "pay_1"), deliver: r#"{"told":{}}"#.to_owned(), input: Address::new("input", "in_9") }
 }
 
 fn refused() -> Message {
@@ -152,7 +152,7 @@ fn durable_names_are_as_written_down() {
             r#"{"answered":{"refused":"It has completed already."}}"#,
             r#"{"park":{"reason":"Nobody takes it."}}"#,
             r#"{"keep":{"raw":"{}","asked_by":"stripe","reason":"Nobody knows it."}}"#,
-            r#"{"pass_on":{"concerns":"payment/pay_1","deliver":"{\"told\":{}}"}}"#,
+            r#"{"pass_on":{"concerns":"payment/pay_1","deliver":"{\"told\":{}}","input":"input/in_9"}}"#,
         ]
     );
     let state = after([receive(), refused()]).unwrap();

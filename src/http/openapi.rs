@@ -162,6 +162,7 @@ pub struct Paging {
         templates::health::health,
         payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
         payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
+        payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
         files::read, providers::called,
         sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,

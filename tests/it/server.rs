@@ -16,7 +16,7 @@ use mixvideo::domain::{Failure, Timestamp};
 use mixvideo::gateway::Gateway;
 use mixvideo::gateway::catalogue::{Catalogue, Terms};
 use mixvideo::gateway::sandbox::{self, Sandbox};
-use mixvideo::gateway::webhook::WEBHOOK_PATH;
+use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
 use mixvideo::domain::money::Currency;
 use mixvideo::domain::rail;
 use mixvideo::activity::gateway;
@@ -105,6 +105,8 @@ pub struct Server {
     pub client: String,
     pub other: String,
     pub templates: Templates,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
     pub database: DatabaseConnection,
     http: Client,
     script: Script,
@@ -191,6 +193,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
     let terms = Terms { currency: "usd".into(), credit_price: 100 };
     let catalogue = Catalogue::new(gateway.clone(), templates.clone(), terms, &[7; 32], clock.clone());
     let webhooks = sandbox.webhook_secrets();
+    let signed_with = webhooks.clone();
     let stop = CancellationToken::new();
     sandbox::sender::spawn(sandbox.clone(), format!("{base}{WEBHOOK_PATH}"), stop.clone()).unwrap();
     let state = Data::new(State {
@@ -232,8 +235,9 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
         client: String::new(),
         other: String::new(),
         templates,
+        webhooks: signed_with,
         database,
-        http: Client::new(),
+        http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
         script,
         stop,
         _directory: directory,
@@ -396,4 +400,12 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
+}
+
+impl Answer {
+    /// It is a success that says nothing more.
+    pub fn data_free(&self) {
+        assert_eq!(self.status, 200, "{}", self.body);
+        assert!(self.body.get("data").is_none(), "{}", self.body);
+    }
 }

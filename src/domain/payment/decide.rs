@@ -84,6 +84,7 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
         }
         Message::Sync { input } => turn.sync(input),
         Message::Cancel { input } => turn.cancel(input),
+        Message::Acknowledge { input } => turn.acknowledge(input),
         Message::ReserveRefund { refund, minor } => turn.reserve(refund, minor),
         Message::RefundSucceeded { refund, minor } => turn.refund_succeeded(refund, minor),
         Message::RefundReleased { refund } => turn.refund_released(refund),
@@ -143,6 +144,15 @@ impl Turn {
 
     pub(super) fn answer(&mut self, input: crate::domain::Address, refused: Option<String>) {
         self.order(Effect::Answer { input, refused });
+    }
+
+    /// What was flagged is seen to.
+    fn acknowledge(&mut self, input: crate::domain::Address) {
+        if self.state.attention.is_empty() {
+            self.ignore();
+        }
+        self.state.attention.clear();
+        self.answer(input, None);
     }
 
     /// Asks for a person; what was asked before is not asked twice.

@@ -359,6 +359,11 @@ pub enum Message {
         /// The input that is told once the gateway has answered.
         input: Address,
     },
+    /// A person has looked at what was flagged.
+    Acknowledge {
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
     /// Promise money to a refund.
     ReserveRefund {
         /// The refund.
@@ -483,6 +488,12 @@ pub fn sync_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::M
 #[must_use]
 pub fn cancel_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
     through(id, payment, asked_by, |input| Message::Cancel { input })
+}
+
+/// The birth of the input `id` through which `asked_by` says that what was flagged is seen to.
+#[must_use]
+pub fn acknowledge_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Acknowledge { input })
 }
 
 /// The birth of the input `id` through which `gateway` tells a payment its news.

@@ -190,7 +190,6 @@ impl Turn {
             (Status::Succeeded, RefundStatus::Failed) => {
                 let message = told.reason.clone().unwrap_or_else(|| "the gateway does not say why".to_owned());
                 self.end(Status::Failed, Some(Failure { code: "reversed".to_owned(), message }));
-                self.state.attention = Some("it had succeeded and failed after all".to_owned());
                 self.tell(payment::Message::RefundReversed { refund: id });
             }
             (_, RefundStatus::Succeeded) => {

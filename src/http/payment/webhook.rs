@@ -28,7 +28,7 @@ use crate::store::payments;
 const PROCESSED: &str = "Webhook processed successfully";
 
 /// What an event means for us.
-enum Meaning {
+pub(super) enum Meaning {
     /// News for a payment of ours.
     News(PaymentId, News),
     /// A payment of ours should look at its session.
@@ -110,7 +110,7 @@ fn with_raw(message: input::Message, raw: String) -> input::Message {
     }
 }
 
-async fn meaning(state: &State, what: &What) -> Result<Meaning, Error> {
+pub(super) async fn meaning(state: &State, what: &What) -> Result<Meaning, Error> {
     let nobody = |what: &str| Meaning::Nobody(format!("{what} names no payment of ours"));
     Ok(match what {
         What::CheckoutCompleted(checkout)
