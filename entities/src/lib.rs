@@ -9,6 +9,8 @@ pub mod dead;
 pub mod input;
 pub mod journal;
 pub mod outbox;
+pub mod payment;
+pub mod refund;
 pub mod sandbox_event;
 pub mod sandbox_object;
 pub mod setting;

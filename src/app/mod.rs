@@ -28,6 +28,7 @@ use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::Config;
+use crate::domain::rail;
 use crate::domain::workflow::Activity;
 use crate::gateway::sandbox;
 use crate::gateway::webhook::WEBHOOK_PATH;
@@ -53,6 +54,8 @@ const LINK_SECRET: &str = "link_secret";
 const FILE_THREADS_MAX: usize = 16;
 /// Connections of one HTTP worker; one more waits.
 const CONNECTIONS_MAX: usize = 25_000;
+/// Calls to the gateway of payments at once.
+const GATEWAY_CALLS_MAX: usize = 16;
 /// How long a kept connection may be silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -89,6 +92,9 @@ pub enum Error {
         #[source]
         source: Box<activity::storage::Error>,
     },
+    /// The currency that credits are sold in is none.
+    #[error("`payments.currency` cannot be used")]
+    Currency(#[from] crate::domain::money::MalformedCurrency),
     /// Links could not be followed.
     #[error("TLS could not be set up")]
     Tls(#[source] reqwest::Error),
@@ -166,9 +172,10 @@ impl App {
         let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
         let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
         let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
-        let activities = activities.with_providers(providers.clone());
         let public_url = config.server.public_url(bound);
         let rail = gateways::open(&config, database.clone(), public_url.clone(), link_secret, Arc::new(clock))?;
+        let activities = activities.with_providers(providers.clone()).with_gateway(rail.gateway.clone());
+        let selling = gateways::selling(&config)?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -191,6 +198,7 @@ impl App {
             fetcher,
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal),
+            selling,
             gateway: rail.gateway,
             sandbox: rail.sandbox.clone(),
             webhooks: rail.webhooks,
@@ -318,6 +326,7 @@ fn lanes(config: &Config) -> Vec<LaneOptions> {
         LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
         LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
         LaneOptions { name: Activity::Provider.lane().into(), concurrency: provider, ahead: provider },
+        LaneOptions { name: rail::LANE.into(), concurrency: GATEWAY_CALLS_MAX, ahead: 2 * GATEWAY_CALLS_MAX },
     ]
 }
 

@@ -6,6 +6,7 @@
 //! one file per controller.
 
 mod ability;
+mod asking;
 mod body;
 mod caller;
 mod envelope;
@@ -18,6 +19,7 @@ mod idempotency;
 mod metrics;
 mod openapi;
 mod ops;
+mod payment;
 mod pictures;
 mod providers;
 mod query;
@@ -55,6 +57,7 @@ pub use caller::Caller;
 pub use envelope::{Reply, TraceId};
 pub use error::{CODE_HEADER, Error};
 pub use openapi::document;
+pub use payment::Selling;
 
 /// How long a link to a result works, in milliseconds, unless configured otherwise.
 pub const LINK_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -71,6 +74,8 @@ pub struct State {
     pub fetcher: Fetcher,
     /// Providers of models: which workflows can run here, and which links were given out.
     pub providers: Arc<Providers>,
+    /// What credits cost, and who is paid.
+    pub selling: Selling,
     /// The rail that payments travel on.
     pub gateway: Arc<dyn Gateway>,
     /// The sandbox, when payments go through it: it has pages of its own.
@@ -126,6 +131,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(ops::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(payment::routes)
                 .configure(sandbox::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),

@@ -16,8 +16,11 @@ use mixvideo::domain::{Failure, Timestamp};
 use mixvideo::gateway::Gateway;
 use mixvideo::gateway::catalogue::{Catalogue, Terms};
 use mixvideo::gateway::sandbox::{self, Sandbox};
-use mixvideo::gateway::webhook::WEBHOOK_PATH;
-use mixvideo::http::{LINK_MS, State, configure};
+use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
+use mixvideo::domain::money::Currency;
+use mixvideo::domain::rail;
+use mixvideo::activity::gateway;
+use mixvideo::http::{LINK_MS, Selling, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
 use mixvideo::runtime::clock::{Clock as _, SystemClock};
 use mixvideo::runtime::engine::{Engine, Parts};
@@ -53,6 +56,7 @@ enum Play {
 
 #[derive(Clone)]
 struct Script {
+    gateway: Arc<std::sync::OnceLock<Arc<dyn Gateway>>>,
     plays: Arc<Mutex<HashMap<String, Play>>>,
     storage: Storage,
 }
@@ -60,6 +64,11 @@ struct Script {
 #[async_trait]
 impl Activities for Script {
     async fn run(&self, work: &Work, progress: &Progress, cancel: &CancellationToken) -> Result<Value, Failure> {
+        if *work.lane == *rail::LANE {
+            let gateway = self.gateway.get().unwrap();
+            let call = serde_json::from_str(&work.input).unwrap();
+            return Ok(serde_json::to_value(gateway::carry_out(&**gateway, call).await).unwrap());
+        }
         let call: StepCall = serde_json::from_str(&work.input).unwrap();
         let play = self.plays.lock().unwrap().get(&call.task).cloned();
         match play {
@@ -96,6 +105,8 @@ pub struct Server {
     pub client: String,
     pub other: String,
     pub templates: Templates,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
     pub database: DatabaseConnection,
     http: Client,
     script: Script,
@@ -149,7 +160,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
     let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
     let library = library();
     let journal = Journal::open(&Options::new(&url), tables::ALL, PARTITIONS).await.unwrap();
-    let script = Script { plays: Arc::default(), storage: storage.clone() };
+    let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(SystemClock);
     let engine = Engine::start(Parts {
         kinds: tables::kinds(&library),
@@ -157,7 +168,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
         journal: journal.clone(),
         mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
         activities: Arc::new(script.clone()),
-        lanes: ["local", "media"].map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 }).to_vec(),
+        lanes: ["local", "media", rail::LANE].map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 }).to_vec(),
         clock: clock.clone(),
         inflight: None,
         limits: Limits::default(),
@@ -178,13 +189,16 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
     };
     let sandbox = Sandbox::new(parts);
     let gateway = gateway.unwrap_or_else(|| Arc::new(sandbox.clone()));
+    assert!(script.gateway.set(gateway.clone()).is_ok());
     let terms = Terms { currency: "usd".into(), credit_price: 100 };
     let catalogue = Catalogue::new(gateway.clone(), templates.clone(), terms, &[7; 32], clock.clone());
     let webhooks = sandbox.webhook_secrets();
+    let signed_with = webhooks.clone();
     let stop = CancellationToken::new();
     sandbox::sender::spawn(sandbox.clone(), format!("{base}{WEBHOOK_PATH}"), stop.clone()).unwrap();
     let state = Data::new(State {
         engine: engine.clone(),
+        selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
         gateway,
         sandbox: Some(sandbox),
         webhooks,
@@ -222,8 +236,9 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
         client: String::new(),
         other: String::new(),
         templates,
+        webhooks: signed_with,
         database,
-        http: Client::new(),
+        http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
         script,
         stop,
         _directory: directory,
@@ -386,4 +401,12 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
+}
+
+impl Answer {
+    /// It is a success that says nothing more.
+    pub fn data_free(&self) {
+        assert_eq!(self.status, 200, "{}", self.body);
+        assert!(self.body.get("data").is_none(), "{}", self.body);
+    }
 }
