@@ -4,6 +4,7 @@
 //! its limit, the rest goes on at the next start.
 
 pub mod definitions;
+pub mod google;
 mod lock;
 pub mod providers;
 mod retention;
@@ -76,6 +77,9 @@ pub enum Error {
     /// The providers of models cannot be used.
     #[error(transparent)]
     Providers(#[from] providers::Error),
+    /// Signing in with Google cannot be set up.
+    #[error(transparent)]
+    Google(#[from] crate::auth::google::Unusable),
     /// The storage for files could not be opened.
     #[error("the storage {url} could not be opened")]
     Storage {
@@ -167,6 +171,7 @@ impl App {
             partitions: config.engine.partitions,
         })
         .await?;
+        let google = google::open(&config, &config.server.public_url(bound), &database)?;
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
@@ -174,10 +179,11 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
+            google,
             tasks: Tasks::start(journal),
             templates: Templates::new(database.clone()),
             link_secret,
-            database,
+            database: database.clone(),
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
@@ -187,7 +193,8 @@ impl App {
         });
         let server = listen(&config, state, listener)?;
         let stop = CancellationToken::new();
-        actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
+        let kept = retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
+        actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
         Ok(Self { base_url: local_url(bound), engine, server, drain, stop, lock })

@@ -12,7 +12,7 @@ use super::{Config, DEFAULT_FILE, DEFAULTS, providers, without_password};
 const PREFIX: &str = "MIXVIDEO__";
 
 /// Keys whose values are never shown.
-const SECRET: [&str; 1] = ["database.url"];
+const SECRET: [&str; 3] = ["database.url", "auth.encryption_key", "auth.google.client_secret"];
 
 /// Keys of later releases, refused with a reason of their own.
 const NOT_YET: [(&str, &str); 1] = [("redis.url", "Redis mailboxes are not part of this release")];

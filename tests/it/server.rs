@@ -251,7 +251,8 @@ impl Answer {
 
 impl Server {
     pub async fn key(&self, role: Role, client: Option<&str>, expires_at: Option<Timestamp>) -> (String, String) {
-        let new = NewKey { role, client_id: client.map(str::to_owned), name: "test".into(), expires_at };
+        let client_id = client.map(str::to_owned);
+        let new = NewKey { role, client_id, name: "test".into(), expires_at, receivers: Vec::new() };
         let (id, key) = api_key::create(&self.database, new, now()).await.unwrap();
         (id, key.expose_secret().to_owned())
     }
