@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
-# compiler, PostgreSQL 15, ffmpeg and Python, at the versions that the distribution pins; an S3 server from PyPI, at the
+# compiler, PostgreSQL 15, ffmpeg, Chromium and Python, at the versions that the distribution pins; an S3 server from PyPI, at the
 # versions in tests/s3/requirements.txt), and starts a private PostgreSQL and S3 for the tests, which are gone afterwards.
 # With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
 # "journal".
@@ -23,6 +23,10 @@ fi
 # The tests look at the videos with ffprobe and ffmpeg; the product itself needs neither.
 if ! command -v ffprobe >/dev/null || ! command -v ffmpeg >/dev/null; then
     missing+=(ffmpeg)
+fi
+# The browser that people sign in with.
+if ! command -v chromium >/dev/null; then
+    missing+=(chromium)
 fi
 # The S3 server lives in an environment of its own.
 if ! python3 -c 'import ensurepip' 2>/dev/null; then
@@ -47,6 +51,11 @@ fi
 if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
     command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
     (cd tests/aimock && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
+# What stands in for Google, and what drives a browser to it, at the versions of their lock file.
+if [ ! -d tests/oidc/node_modules/oidc-provider ]; then
+    (cd tests/oidc && npm ci --no-audit --no-fund --loglevel=error >&2)
 fi
 
 if [ $# = 0 ]; then

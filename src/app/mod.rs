@@ -193,7 +193,8 @@ impl App {
         });
         let server = listen(&config, state, listener)?;
         let stop = CancellationToken::new();
-        let kept = retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
+        let kept =
+            retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
         actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");

@@ -217,8 +217,7 @@ impl Keys {
         overlap_ms: i64,
         now: Timestamp,
     ) -> Result<Option<(String, SecretString)>, store::Error> {
-        let rotated =
-            self.database.write("rotate a key", async |db| rotate(db, id, overlap_ms, now).await).await?;
+        let rotated = self.database.write("rotate a key", async |db| rotate(db, id, overlap_ms, now).await).await?;
         self.remembered.clear();
         Ok(rotated)
     }

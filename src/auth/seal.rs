@@ -15,7 +15,9 @@ const KEYS_MAX: usize = 4;
 
 /// The keys cannot be read; completes a sentence about the setting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("must be 32 random bytes in base64, as `openssl rand -base64 32` prints them; up to 4 of them, joined by commas")]
+#[error(
+    "must be 32 random bytes in base64, as `openssl rand -base64 32` prints them; up to 4 of them, joined by commas"
+)]
 pub struct Malformed;
 
 /// A text could not be sealed: the machine gave no randomness.

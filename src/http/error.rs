@@ -317,7 +317,11 @@ mod tests {
     use crate::domain::Timestamp;
 
     async fn shown(error: Error) -> (HttpResponse<()>, serde_json::Value) {
-        let stamp = envelope::Stamp { trace: envelope::TraceId::parse(Some(TRACEPARENT)), now: Timestamp(0), dialect: envelope::Dialect::Plain };
+        let stamp = envelope::Stamp {
+            trace: envelope::TraceId::parse(Some(TRACEPARENT)),
+            now: Timestamp(0),
+            dialect: envelope::Dialect::Plain,
+        };
         let (head, body) = error.response(&stamp).into_parts();
         let bytes = actix_web::body::to_bytes(body).await.unwrap();
         (head, serde_json::from_slice(&bytes).unwrap())

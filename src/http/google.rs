@@ -277,11 +277,7 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     responses((status = 200, description = "Who signed in", body = openapi::AuthSuccess<SignedIn>),
         (status = 400, description = "The body is wrong", body = openapi::AuthFailure),
         (status = 404, description = "The code is not known, was exchanged, or is too old", body = openapi::AuthFailure)))]
-pub(super) async fn exchange(
-    request: HttpRequest,
-    payload: web::Payload,
-    state: Data<State>,
-) -> Result<Reply, Error> {
+pub(super) async fn exchange(request: HttpRequest, payload: web::Payload, state: Data<State>) -> Result<Reply, Error> {
     let google = google(&state)?;
     let body = body::read(&request, payload, body::PLAIN_MAX).await?;
     let mut fields = Fields::of(&body.object);
@@ -412,6 +408,9 @@ mod tests {
 
     #[test]
     fn a_code_is_added_to_what_the_application_wrote_itself() {
-        assert_eq!(with("https://app.example/in?state=a%20b", "code", "c").unwrap(), "https://app.example/in?state=a%20b&code=c");
+        assert_eq!(
+            with("https://app.example/in?state=a%20b", "code", "c").unwrap(),
+            "https://app.example/in?state=a%20b&code=c"
+        );
     }
 }

@@ -74,7 +74,10 @@ async fn admit(
     }
 }
 
-async fn admitted(known: &[&'static Route], request: &ServiceRequest) -> Result<(&'static Route, Option<Caller>), Error> {
+async fn admitted(
+    known: &[&'static Route],
+    request: &ServiceRequest,
+) -> Result<(&'static Route, Option<Caller>), Error> {
     let route = of_method(known, request.method())?;
     if request.path().contains(NUL) || request.query_string().contains(NUL) {
         return Err(Error::BadRequest("the character U+0000 is not allowed in an address".into()));

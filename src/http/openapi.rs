@@ -246,7 +246,9 @@ impl Modify for Bearer {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A key made with `mixvideo keys create`, such as mv_..., or who signed in's access token"))
+            .description(Some(
+                "A key made with `mixvideo keys create`, such as mv_..., or who signed in's access token",
+            ))
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));

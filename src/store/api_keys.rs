@@ -80,7 +80,10 @@ pub async fn replace(
 ) -> Result<bool, DbErr> {
     let sooner = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(until.0));
     let standing = Entity::update_many()
-        .col_expr(Column::ExpiresAt, Expr::case(sooner, Expr::value(until.0)).finally(Expr::col(Column::ExpiresAt)).into())
+        .col_expr(
+            Column::ExpiresAt,
+            Expr::case(sooner, Expr::value(until.0)).finally(Expr::col(Column::ExpiresAt)).into(),
+        )
         .filter(Column::Id.eq(old))
         .filter(Column::RevokedAt.is_null());
     let transaction = database.begin().await?;

@@ -88,7 +88,8 @@ pub async fn link(database: &Database, user_id: &str, client_id: &str, now: Time
         client_id: ActiveValue::Set(client_id.to_owned()),
         created_at: ActiveValue::Set(now.0),
     };
-    let known = OnConflict::columns([user_client::Column::UserId, user_client::Column::ClientId]).do_nothing().to_owned();
+    let known =
+        OnConflict::columns([user_client::Column::UserId, user_client::Column::ClientId]).do_nothing().to_owned();
     let insert = user_client::Entity::insert(row).on_conflict(known);
     database.write("note the user's client", async |db| insert.exec_without_returning(db).await).await?;
     Ok(())

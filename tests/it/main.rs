@@ -10,6 +10,7 @@ mod engine;
 mod http;
 mod journal;
 mod media;
+mod oidc;
 mod postgres;
 mod providers;
 mod server;

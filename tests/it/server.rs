@@ -1,6 +1,7 @@
 //! A whole server on a free port, with activities that do what a test tells them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -10,12 +11,13 @@ use async_trait::async_trait;
 use mixvideo::activity::provider::Callbacks;
 use mixvideo::activity::{Fetcher, Providers, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
+use mixvideo::auth::google::{Google, Off};
 use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
 use mixvideo::http::{LINK_MS, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
-use mixvideo::runtime::clock::{Clock as _, SystemClock};
+use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::engine::{Engine, Parts};
 use mixvideo::runtime::journal::committer::Committer;
 use mixvideo::runtime::journal::{Journal, Options};
@@ -84,9 +86,26 @@ impl Activities for Script {
     }
 }
 
+/// The machine's clock, which a test may set forward.
+#[derive(Default)]
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_ms(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// A running server.
 pub struct Server {
     pub base: String,
+    pub clock: Arc<TestClock>,
     pub engine: Engine,
     pub operator: String,
     pub client: String,
@@ -95,13 +114,21 @@ pub struct Server {
     pub database: DatabaseConnection,
     http: Client,
     script: Script,
-    _directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 /// Runs a test against a server of its own.
 pub fn served<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>) -> F) {
+    served_with(async |_, _| Err(Off::NoClient), test);
+}
+
+/// The same, where people sign in as `google` says: it is told where the server is, and its database.
+pub fn served_with<F: Future<Output = ()>>(
+    google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
+    test: impl FnOnce(Arc<Server>) -> F,
+) {
     actix::System::new().block_on(async {
-        let (server, handle) = start().await;
+        let (server, handle) = start(google).await;
         let server = Arc::new(server);
         test(server.clone()).await;
         handle.stop(false).await;
@@ -134,14 +161,16 @@ pub fn library() -> Arc<Library> {
     Arc::new(Library::new(sources.map(|(file, source)| Definition::parse(file, source).unwrap())).unwrap())
 }
 
-async fn start() -> (Server, actix_web::dev::ServerHandle) {
+async fn start(
+    google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
+) -> (Server, actix_web::dev::ServerHandle) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("mixvideo.db").display());
     let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
     let library = library();
     let journal = Journal::open(&Options::new(&url), tables::ALL, PARTITIONS).await.unwrap();
     let script = Script { plays: Arc::default(), storage: storage.clone() };
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(TestClock::default());
     let engine = Engine::start(Parts {
         kinds: tables::kinds(&library),
         committer: Committer::spawn(&journal).unwrap(),
@@ -160,6 +189,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let templates = Templates::new(database.clone());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
+    let google = google(&base, database.clone()).await;
     let state = Data::new(State {
         engine: engine.clone(),
         library,
@@ -167,10 +197,11 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         storage,
         fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
+        google,
         tasks: Tasks::start(journal),
         templates: templates.clone(),
         database,
-        clock,
+        clock: clock.clone(),
         fresh: uuid::Uuid::now_v7,
         link_secret: [7; 32],
         link_ms: LINK_MS,
@@ -189,6 +220,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let database = sea_orm::Database::connect(&url).await.unwrap();
     let mut server = Server {
         base,
+        clock,
         engine,
         operator: String::new(),
         client: String::new(),
@@ -197,7 +229,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         database,
         http: Client::new(),
         script,
-        _directory: directory,
+        directory,
     };
     server.operator = server.key(Role::Operator, None, None).await.1;
     server.client = server.key(Role::Client, Some("shop"), None).await.1;

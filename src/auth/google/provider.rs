@@ -215,7 +215,9 @@ impl Provider {
     async fn asked<T: serde::de::DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Fault> {
         let (status, body) = self.send(request).await?;
         match status {
-            StatusCode::OK => serde_json::from_slice(&body).map_err(|_| Fault::Away("its answer cannot be read".into())),
+            StatusCode::OK => {
+                serde_json::from_slice(&body).map_err(|_| Fault::Away("its answer cannot be read".into()))
+            }
             StatusCode::BAD_REQUEST | StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(Fault::Rejected),
             status => Err(Fault::Away(format!("it answered {status}"))),
         }

@@ -166,8 +166,10 @@ impl Google {
 
     /// What the browser kept, when the state that came back is the one that it left with.
     fn kept(&self, came: &Came, now: Timestamp) -> Result<Kept, Error> {
-        let again = "this sign-in was not begun in this browser, or too long ago: begin again at /auth/google/authorize";
-        let state = came.state.as_deref().ok_or(Error::Forged("the state is missing: begin at /auth/google/authorize"))?;
+        let again =
+            "this sign-in was not begun in this browser, or too long ago: begin again at /auth/google/authorize";
+        let state =
+            came.state.as_deref().ok_or(Error::Forged("the state is missing: begin at /auth/google/authorize"))?;
         let opened = came.cookie.as_deref().and_then(|cookie| self.seal.open(COOKIE_PURPOSE, cookie));
         let kept: Option<Kept> = opened.and_then(|kept| serde_json::from_str(kept.expose_secret()).ok());
         let kept = kept.filter(|kept| now.0 < kept.expires_at).ok_or(Error::Forged(again))?;

@@ -75,11 +75,7 @@ impl Google {
     }
 
     /// A token that was issued through us.
-    async fn ours(
-        &self,
-        row: &AccessTokenRow,
-        token: &SecretString,
-    ) -> Result<Result<SignedIn, &'static str>, Error> {
+    async fn ours(&self, row: &AccessTokenRow, token: &SecretString) -> Result<Result<SignedIn, &'static str>, Error> {
         let person = match self.provider.person(token).await {
             Ok(person) => person,
             Err(Fault::Rejected) => return Ok(Err(NOBODY)),
@@ -133,7 +129,10 @@ impl Google {
             return Err(Error::Refused(NO_REFRESH));
         };
         let Some(token) = self.seal.open(&refresh_purpose(&user.google_sub), sealed) else {
-            tracing::warn!(user = user.id, "the refresh token was encrypted with a key that is not configured any more");
+            tracing::warn!(
+                user = user.id,
+                "the refresh token was encrypted with a key that is not configured any more"
+            );
             return Err(Error::Refused(NO_REFRESH));
         };
         let tokens = match self.provider.refresh(&token).await {
