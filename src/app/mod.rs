@@ -5,6 +5,7 @@
 
 pub mod definitions;
 mod gateways;
+pub mod google;
 mod lock;
 pub mod providers;
 pub mod redis;
@@ -83,6 +84,9 @@ pub enum Error {
     /// The providers of models cannot be used.
     #[error(transparent)]
     Providers(#[from] providers::Error),
+    /// Signing in with Google cannot be set up.
+    #[error(transparent)]
+    Google(#[from] crate::auth::google::Unusable),
     /// The storage for files could not be opened.
     #[error("the storage {url} could not be opened")]
     Storage {
@@ -190,6 +194,7 @@ impl App {
             partitions: config.engine.partitions,
         })
         .await?;
+        let google = google::open(&config, &config.server.public_url(bound), &database)?;
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
@@ -197,6 +202,7 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
+            google,
             tasks: Tasks::start(journal),
             selling,
             gateway: rail.gateway,
@@ -205,7 +211,7 @@ impl App {
             catalogue: rail.catalogue.clone(),
             templates: rail.templates,
             link_secret,
-            database,
+            database: database.clone(),
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
@@ -221,7 +227,9 @@ impl App {
             let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
             sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
         }
-        actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
+        let kept =
+            retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
+        actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
         Ok(Self { base_url: local_url(bound), engine, server, drain, stop, lock })

@@ -7,15 +7,18 @@
 
 mod ability;
 mod asking;
+mod audit;
 mod body;
 mod caller;
 mod envelope;
 mod error;
 mod files;
 mod front;
+mod google;
 mod guard;
 mod health;
 mod idempotency;
+mod keys;
 mod metrics;
 mod openapi;
 mod ops;
@@ -39,6 +42,7 @@ use uuid::Uuid;
 use crate::activity::signed_url::Secret;
 use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
+use crate::auth::google::{Google, Off};
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
 use crate::gateway::Gateway;
@@ -86,6 +90,8 @@ pub struct State {
     pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
+    /// Signing in with Google, or why nobody can.
+    pub google: Result<Google, Off>,
     /// Tasks, for reading.
     pub tasks: Tasks,
     /// What is offered.
@@ -125,10 +131,13 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         config.app_data(state).app_data(door).service(
             web::scope("")
                 .wrap(from_fn(guard::trace))
+                .configure(google::routes)
                 .configure(tasks::routes)
                 .configure(templates::routes)
                 .configure(health::routes)
                 .configure(ops::routes)
+                .configure(keys::routes)
+                .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
                 .configure(payment::routes)
