@@ -165,6 +165,7 @@ impl App {
             inflight: Some(parent_made(&config.engine.inflight_file)?),
             limits: limits(&config),
             partitions: config.engine.partitions,
+            wire: None,
         })
         .await?;
         let state = Data::new(http::State {

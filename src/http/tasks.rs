@@ -153,7 +153,7 @@ pub(super) async fn read(
     if wait > 0 && !known.state.status.is_final() {
         known = changed(&state, &caller, known, Duration::from_secs(wait)).await?;
     }
-    Ok(Reply::ok("Task status retrieved", &show(&state, &known))?.no_store())
+    Ok(Reply::ok("Task status retrieved", &show(&state, &known).await)?.no_store())
 }
 
 /// The task once its version is another, or as it is when `limit` is over or the service ends.

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use uuid::Uuid;
+
 use super::activity::{Activities, LaneOptions};
 use super::actor;
 use super::clock::Clock;
@@ -20,7 +22,7 @@ use super::partition::Limits;
 use super::room::{self, Room};
 use super::root::{self, Root};
 use super::supervisor::{HandOver, Shared, Standing};
-use super::watch::{Hub, TooManyWatchers, Watcher};
+use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
 
@@ -49,6 +51,8 @@ pub struct Parts {
     pub limits: Limits,
     /// Partitions in all.
     pub partitions: u32,
+    /// How news travels to the other nodes; `None` for a node alone.
+    pub wire: Option<Arc<dyn Wire>>,
 }
 
 /// A wish that becomes an actor.
@@ -156,6 +160,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     root: root::Handle,
+    relay: Option<Relay>,
     horizon_ms: i64,
     restarts: Arc<AtomicU64>,
     open: Arc<AtomicBool>,
@@ -182,12 +187,14 @@ impl Engine {
             }
         };
         let suspects = if left.is_empty() { Vec::new() } else { parts.journal.outbox(&left).await? };
+        let (node, hub) = (Uuid::new_v4(), Hub::default());
+        let relay = parts.wire.map(|wire| Relay::start(&hub, wire, node, Pace::default()));
         let shared = Arc::new(Shared {
             kinds: parts.kinds.into_iter().map(|kind| (kind.table().kind, kind)).collect(),
             journal: parts.journal,
             committer: parts.committer,
             mailbox: parts.mailbox,
-            hub: Hub::default(),
+            hub,
             activities: parts.activities,
             room: Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency))),
             deps: actor::Deps { clock: parts.clock, inflight },
@@ -198,7 +205,7 @@ impl Engine {
         let open = Arc::new(AtomicBool::new(false));
         let horizon_ms = limits.horizon_ms();
         let root = Root::start(shared.clone(), limits, suspects, restarts.clone(), open.clone());
-        Ok(Self(Arc::new(Inner { shared, root, horizon_ms, restarts, open, draining: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner { shared, root, relay, horizon_ms, restarts, open, draining: AtomicBool::new(false) })))
     }
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
@@ -306,10 +313,15 @@ impl Engine {
         self.0.shared.hub.watch(actor)
     }
 
-    /// How far an actor's running activities are, by effect, from 0 to 1.
-    #[must_use]
-    pub fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
-        self.0.shared.hub.progress(actor)
+    /// How far an actor's running activities are, by effect, from 0 to 1. Of a partition that is open elsewhere it is
+    /// read where its node keeps it; nothing, when that does not answer.
+    pub async fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
+        let shared = &self.0.shared;
+        let is_here = || shared.supervisor(partition_of(actor, shared.partitions)).is_some();
+        match &self.0.relay {
+            Some(relay) if !is_here() => relay.progress(actor).await,
+            _ => shared.hub.progress(actor),
+        }
     }
 
     /// Whether the engine takes messages.

@@ -153,6 +153,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         inflight: None,
         limits: Limits::default(),
         partitions: PARTITIONS,
+        wire: None,
     })
     .await
     .unwrap();

@@ -158,6 +158,7 @@ impl Node {
             inflight: Some(inflight),
             limits,
             partitions: PARTITIONS,
+            wire: None,
         })
         .await
         .unwrap();
