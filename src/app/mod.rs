@@ -166,6 +166,7 @@ impl App {
             limits: limits(&config),
             partitions: config.engine.partitions,
             wire: None,
+            permits: None,
         })
         .await?;
         let state = Data::new(http::State {

@@ -1,11 +1,12 @@
 //! The door for the product: births, news, health, and the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 use super::activity::{Activities, LaneOptions};
@@ -18,16 +19,19 @@ use super::journal::{Claim, DECIDE, Envelope, Journal, MessageId, Outcome, Unit,
 use super::kind::{Kind, Undecided};
 use super::mailbox::Mailbox;
 use super::mailman;
-use super::partition::Limits;
-use super::room::{self, Room};
+use super::partition::{Event, Limits};
+use super::room::{self, Permits, Room, Sharing, SharingStanding, Terms};
 use super::root::{self, Root};
-use super::supervisor::{HandOver, Shared, Standing};
+use super::supervisor::{HandOver, Shared, Standing, report};
 use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
 
 /// What waits to be written has this long even when the drain's limit is over.
 const CLOSING_MIN: Duration = Duration::from_secs(1);
+
+/// Births whose effects are being posted at once; what further ones order is posted by a sweep.
+const POSTING_MAX: usize = 4_096;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -53,6 +57,8 @@ pub struct Parts {
     pub partitions: u32,
     /// How news travels to the other nodes; `None` for a node alone.
     pub wire: Option<Arc<dyn Wire>>,
+    /// Where the permits of all nodes are kept; `None` for a node alone.
+    pub permits: Option<Arc<dyn Permits>>,
 }
 
 /// A wish that becomes an actor.
@@ -143,6 +149,8 @@ pub struct Health {
     pub mailboxes: BTreeMap<Arc<str>, usize>,
     /// Which activities run, and what most of the others wait for.
     pub room: room::Standing,
+    /// How its permits are shared with other nodes; `None` for a node alone.
+    pub sharing: Option<SharingStanding>,
     /// Supervisors that were started again after they died.
     pub restarts: u64,
     /// Actors that are watched.
@@ -161,10 +169,13 @@ struct Inner {
     shared: Arc<Shared>,
     root: root::Handle,
     relay: Option<Relay>,
+    sharing: Option<Sharing>,
     horizon_ms: i64,
     restarts: Arc<AtomicU64>,
     open: Arc<AtomicBool>,
     draining: AtomicBool,
+    /// Posts of births that are under way.
+    posting: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -189,6 +200,8 @@ impl Engine {
         let suspects = if left.is_empty() { Vec::new() } else { parts.journal.outbox(&left).await? };
         let (node, hub) = (Uuid::new_v4(), Hub::default());
         let relay = parts.wire.map(|wire| Relay::start(&hub, wire, node, Pace::default()));
+        let room = Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency)));
+        let sharing = parts.permits.map(|permits| Sharing::start(&room, permits, node, Terms::default()));
         let shared = Arc::new(Shared {
             kinds: parts.kinds.into_iter().map(|kind| (kind.table().kind, kind)).collect(),
             journal: parts.journal,
@@ -196,7 +209,7 @@ impl Engine {
             mailbox: parts.mailbox,
             hub,
             activities: parts.activities,
-            room: Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency))),
+            room,
             deps: actor::Deps { clock: parts.clock, inflight },
             partitions: parts.partitions,
             supervisors: RwLock::default(),
@@ -204,8 +217,19 @@ impl Engine {
         let restarts = Arc::new(AtomicU64::new(0));
         let open = Arc::new(AtomicBool::new(false));
         let horizon_ms = limits.horizon_ms();
+        let posting = Arc::new(Semaphore::new(POSTING_MAX));
         let root = Root::start(shared.clone(), limits, suspects, restarts.clone(), open.clone());
-        Ok(Self(Arc::new(Inner { shared, root, relay, horizon_ms, restarts, open, draining: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner {
+            shared,
+            root,
+            relay,
+            sharing,
+            horizon_ms,
+            restarts,
+            open,
+            draining: AtomicBool::new(false),
+            posting,
+        })))
     }
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
@@ -283,9 +307,29 @@ impl Engine {
         let horizon = shared.now().plus_ms(self.0.horizon_ms);
         let posts: Vec<Envelope> = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
         if !posts.is_empty() {
-            mailman::post(shared, posts).await;
+            self.post_behind(posts).await;
         }
         shared.hub.announce(&unit.actor);
+    }
+
+    /// Posts without waiting for a mailbox that is slow: the birth stands, and its caller is to hear so.
+    async fn post_behind(&self, posts: Vec<Envelope>) {
+        let shared = self.0.shared.clone();
+        let Ok(permit) = self.0.posting.clone().try_acquire_owned() else {
+            let partitions = posts.iter().map(|post| partition_of(&post.to, shared.partitions));
+            for owner in partitions.collect::<BTreeSet<_>>().into_iter().filter_map(|p| shared.supervisor(p)) {
+                report(&owner, Event::PostFailed);
+            }
+            return;
+        };
+        let mut posting = Box::pin(async move {
+            mailman::post(&shared, posts).await;
+            drop(permit);
+        });
+        // In memory it is done at once.
+        if futures_util::poll!(posting.as_mut()).is_pending() {
+            tokio::spawn(posting);
+        }
     }
 
     /// Posts a message that an operator put back into the outbox.
@@ -337,6 +381,10 @@ impl Engine {
             restarts: self.0.restarts.load(Ordering::Relaxed),
             watched: shared.hub.watched(),
             room: shared.room.standing(),
+            sharing: match &self.0.sharing {
+                Some(sharing) => Some(sharing.standing().await),
+                None => None,
+            },
             open: self.0.open.load(Ordering::Relaxed),
             draining: self.0.draining.load(Ordering::Relaxed),
             ..Health::default()
@@ -363,6 +411,9 @@ impl Engine {
         self.0.draining.store(true, Ordering::Relaxed);
         let end = Instant::now() + limit;
         let in_time = self.0.root.drain(limit).await;
+        if let Some(sharing) = &self.0.sharing {
+            sharing.end().await;
+        }
         let left = end.saturating_duration_since(Instant::now()).max(CLOSING_MIN);
         if tokio::time::timeout(left, self.0.shared.committer.close()).await.is_ok() {
             return in_time;

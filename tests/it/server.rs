@@ -154,6 +154,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         limits: Limits::default(),
         partitions: PARTITIONS,
         wire: None,
+        permits: None,
     })
     .await
     .unwrap();

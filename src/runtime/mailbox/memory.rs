@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::{Error, Mailbox, POSTED_MAX};
+use super::{Error, Mailbox, POSTED_MAX, Ring};
 use crate::domain::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::runtime::journal::{Envelope, MessageId};
@@ -190,11 +190,14 @@ fn lock(hole: &Mutex<Pigeonhole>) -> MutexGuard<'_, Pigeonhole> {
 
 #[async_trait]
 impl Mailbox for Memory {
-    async fn open(&self, partition: u32) -> Result<(), Error> {
+    async fn open(&self, partition: u32, _epoch: u64) -> Result<(), Error> {
         // Simpler than telling read from unread: the owner's first sweep posts everything again.
         *lock(&self.partition(partition)?.hole) = Pigeonhole::default();
         Ok(())
     }
+
+    /// The next owner empties it.
+    async fn close(&self, _partition: u32) {}
 
     async fn post(&self, partition: u32, envelopes: Vec<Envelope>) -> Result<Vec<Arc<str>>, Error> {
         let partition = self.partition(partition)?;
@@ -212,7 +215,7 @@ impl Mailbox for Memory {
         Ok(())
     }
 
-    async fn rang(&self, partition: u32) -> Vec<Arc<str>> {
+    async fn rang(&self, partition: u32) -> Ring {
         let Ok(partition) = self.partition(partition) else { return std::future::pending().await };
         loop {
             let next_due = {
@@ -220,7 +223,7 @@ impl Mailbox for Memory {
                 // Once for each message: it is not read before its lane has room, and that may take long.
                 let rang = hole.rang(self.clock.now());
                 if !rang.is_empty() {
-                    return rang;
+                    return Ring::Lanes(rang);
                 }
                 hole.next_due()
             };
@@ -354,8 +357,11 @@ mod tests {
         let clock = Arc::new(At(AtomicI64::new(NOW.0)));
         let memory = Memory::new(1, clock.clone());
         memory.post(0, vec![due("a", "render", 200), due("b", DECIDE, 300)]).await.unwrap();
-        let rang =
-            || memory.rang(0).now_or_never().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let rang = || match memory.rang(0).now_or_never() {
+            Some(Ring::Lanes(lanes)) => lanes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Some(other) => panic!("{other:?}"),
+            None => Vec::new(),
+        };
         let mut both = rang();
         both.sort();
         assert_eq!(both, [DECIDE, "render"], "for the post");

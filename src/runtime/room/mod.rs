@@ -16,6 +16,7 @@ mod in_process;
 mod ledger;
 mod permits;
 mod queue;
+mod redis;
 mod round;
 #[cfg(test)]
 mod shared_tests;
@@ -31,6 +32,7 @@ use tokio::time::Instant;
 
 pub use in_process::InProcess;
 pub use ledger::Ledger;
+pub use redis::RedisPermits;
 pub use permits::{Away, Everywhere, Grant, Permits, Ring, Saying, Statement, Terms, Totals};
 pub use sharing::{Sharing, SharingStanding};
 pub use queue::{Guest, KeyStanding, LaneStanding, Queue};

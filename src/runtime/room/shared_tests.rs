@@ -48,7 +48,7 @@ fn a_node_alone_gets_all_and_gives_its_share_when_another_comes() {
     assert_eq!(held_and_keep(ledger.exchange(now, &of(0, says(1, 0, 9)))), (4, 4));
     let (grants, rings) = ledger.exchange(now, &of(1, says(1, 0, 9)));
     assert_eq!((grants[0].held, grants[0].keep), (0, 2), "all are taken, and two of them are its");
-    assert_eq!(rings, ["k".into()], "the other is told");
+    assert_eq!(rings, [Arc::<str>::from("k")], "the other is told");
     assert_eq!(held_and_keep(ledger.exchange(now, &of(0, says(2, 4, 9)))), (4, 2));
     assert_eq!(held_and_keep(ledger.exchange(now, &of(0, says(3, 2, 9)))), (2, 2));
     assert_eq!(held_and_keep(ledger.exchange(now, &of(1, says(2, 0, 9)))), (2, 2));

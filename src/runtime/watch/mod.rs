@@ -7,6 +7,7 @@
 
 mod gathering;
 mod in_process;
+mod redis;
 mod relay;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use crate::domain::{Address, EffectNo};
 use gathering::Gathering;
 
 pub use in_process::InProcess;
+pub use redis::RedisWire;
 pub use relay::{PROGRESS_KEPT, Pace, Relay};
 pub use wire::{Away, Heard, ProgressChange, Wire};
 

@@ -159,6 +159,7 @@ impl Node {
             limits,
             partitions: PARTITIONS,
             wire: None,
+            permits: None,
         })
         .await
         .unwrap();
