@@ -9,6 +9,7 @@ mod crash;
 mod engine;
 mod http;
 mod journal;
+mod mailbox;
 mod media;
 mod postgres;
 mod providers;

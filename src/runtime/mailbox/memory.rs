@@ -150,6 +150,17 @@ impl Pigeonhole {
         self.lanes.values().filter_map(|lane| lane.later.first_key_value().map(|(key, _)| key.0)).min()
     }
 
+    /// Whether it holds this message, read or not.
+    #[must_use]
+    pub fn holds(&self, id: &MessageId) -> bool {
+        self.present.contains_key(id)
+    }
+
+    /// What it holds, in no order.
+    pub fn held(&self) -> impl Iterator<Item = &MessageId> {
+        self.present.keys()
+    }
+
     /// How many messages each lane holds.
     #[must_use]
     pub fn depths(&self) -> Vec<(Arc<str>, usize)> {
@@ -160,10 +171,10 @@ impl Pigeonhole {
 /// The mailboxes of all partitions, in memory.
 pub struct Memory {
     clock: Arc<dyn Clock>,
+    room: usize,
     partitions: Vec<Partition>,
 }
 
-#[derive(Default)]
 struct Partition {
     hole: Mutex<Pigeonhole>,
     bell: Notify,
@@ -173,7 +184,14 @@ impl Memory {
     /// Empty mailboxes for `partitions` partitions.
     #[must_use]
     pub fn new(partitions: u32, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, partitions: (0..partitions).map(|_| Partition::default()).collect() }
+        Self::with_room(partitions, clock, POSTED_MAX)
+    }
+
+    /// Empty mailboxes that hold up to `room` messages of each lane that are due, and as many that are due later.
+    #[must_use]
+    pub fn with_room(partitions: u32, clock: Arc<dyn Clock>, room: usize) -> Self {
+        let empty = |_| Partition { hole: Mutex::new(Pigeonhole::with_room(room)), bell: Notify::new() };
+        Self { clock, room, partitions: (0..partitions).map(empty).collect() }
     }
 
     fn partition(&self, partition: u32) -> Result<&Partition, Error> {
@@ -192,7 +210,7 @@ fn lock(hole: &Mutex<Pigeonhole>) -> MutexGuard<'_, Pigeonhole> {
 impl Mailbox for Memory {
     async fn open(&self, partition: u32, _epoch: u64) -> Result<(), Error> {
         // Simpler than telling read from unread: the owner's first sweep posts everything again.
-        *lock(&self.partition(partition)?.hole) = Pigeonhole::default();
+        *lock(&self.partition(partition)?.hole) = Pigeonhole::with_room(self.room);
         Ok(())
     }
 
@@ -336,9 +354,9 @@ mod tests {
     fn full_lane_takes_nothing_and_says_so_until_something_is_settled() {
         let mut hole = Pigeonhole::with_room(2);
         let full = hole.post(vec![now("a"), now("b"), now("c"), due("d", "render", 0)], NOW);
-        assert_eq!(full, [DECIDE.into()]);
+        assert_eq!(full, [Arc::<str>::from(DECIDE)]);
         assert_eq!(read(&mut hole, DECIDE, 9, 100), ["a", "b"]);
-        assert_eq!(hole.post(vec![now("c")], NOW), [DECIDE.into()], "what was read is still held");
+        assert_eq!(hole.post(vec![now("c")], NOW), [Arc::<str>::from(DECIDE)], "what was read is still held");
         hole.settle(&["a".into()]);
         assert_eq!(hole.post(vec![now("c")], NOW), [""; 0].map(Arc::from));
         assert_eq!(read(&mut hole, DECIDE, 9, 100), ["c"]);
