@@ -38,6 +38,8 @@ use crate::runtime::mailbox::{self, Mailbox, Memory};
 use crate::runtime::partition::Limits;
 use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
+use crate::runtime::room::{RedisPermits, Terms};
+use crate::runtime::watch::RedisWire;
 use crate::store::tasks::Tasks;
 use crate::store::templates::Templates;
 use crate::store::{self, Database, settings, tables};
@@ -177,8 +179,8 @@ impl App {
             inflight: Some(parent_made(&config.engine.inflight_file)?),
             limits: limits(&config),
             partitions: config.engine.partitions,
-            wire: None,
-            permits: None,
+            wire: redis.clone().map(|redis| Arc::new(RedisWire::new(redis)) as _),
+            permits: redis.clone().map(|redis| Arc::new(RedisPermits::new(redis, Terms::default())) as _),
         })
         .await?;
         let state = Data::new(http::State {

@@ -496,7 +496,9 @@ mod tests {
         let two = engine::Health { room: standing, sharing, ..open() };
         let shown = health(read(vec![], 0), two, CommitterStats::default());
         assert!(
-            shown.summary.ends_with("Of 2 nodes together 4 activities hold a permit and 9 wait for one, 5 of them on this node."),
+            shown.summary.ends_with(
+                "Of 2 nodes together 4 activities hold a permit and 9 wait for one, 5 of them on this node."
+            ),
             "{}",
             shown.summary
         );

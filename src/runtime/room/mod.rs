@@ -32,10 +32,10 @@ use tokio::time::Instant;
 
 pub use in_process::InProcess;
 pub use ledger::Ledger;
-pub use redis::RedisPermits;
 pub use permits::{Away, Everywhere, Grant, Permits, Ring, Saying, Statement, Terms, Totals};
-pub use sharing::{Sharing, SharingStanding};
 pub use queue::{Guest, KeyStanding, LaneStanding, Queue};
+pub use redis::RedisPermits;
+pub use sharing::{Sharing, SharingStanding};
 
 use crate::domain::Turn;
 

@@ -237,12 +237,7 @@ impl Queue {
         let could: usize = known.waiting.iter().map(|(lane, waiting)| (*waiting).min(free(*lane) + AHEAD)).sum();
         let wanted = known.limit().min(known.taken + could).max(known.taken);
         known.give_back(wanted);
-        Statement {
-            key: key.clone(),
-            limit: count(known.limit()),
-            held: count(known.granted),
-            wanted: count(wanted),
-        }
+        Statement { key: key.clone(), limit: count(known.limit()), held: count(known.granted), wanted: count(wanted) }
     }
 
     /// Permits of a key are granted. Answers who comes in.
@@ -287,7 +282,8 @@ impl Queue {
     /// The keys for which somebody waits, those first for which most do.
     #[must_use]
     pub fn busy_keys(&self) -> Vec<KeyStanding> {
-        let mut busy: Vec<(&Arc<str>, &Key)> = self.keys.iter().filter(|(_, known)| !known.waiting.is_empty()).collect();
+        let mut busy: Vec<(&Arc<str>, &Key)> =
+            self.keys.iter().filter(|(_, known)| !known.waiting.is_empty()).collect();
         busy.sort_unstable_by(|(a, one), (b, other)| other.waiting().cmp(&one.waiting()).then_with(|| a.cmp(b)));
         let standing = |(key, known): (&Arc<str>, &Key)| KeyStanding {
             key: key.clone(),

@@ -94,7 +94,8 @@ impl Permits for RedisPermits {
     async fn everywhere(&self) -> Result<Everywhere, Away> {
         let time: (i64, i64) = self.redis.query(&cmd("TIME")).await?;
         let now_ms = time.0 * 1_000 + time.1 / 1_000;
-        let nodes: HashMap<String, String> = self.redis.query(cmd("HGETALL").arg(format!("{}:nodes", self.base))).await?;
+        let nodes: HashMap<String, String> =
+            self.redis.query(cmd("HGETALL").arg(format!("{}:nodes", self.base))).await?;
         let mut everywhere = Everywhere::default();
         for standing in nodes.values() {
             let figures: Vec<i64> = standing.split(' ').filter_map(|figure| figure.parse().ok()).collect();

@@ -63,9 +63,17 @@ fn an_odd_permit_goes_to_whoever_was_served_longest_ago() {
     };
     assert_eq!(held_and_keep(ledger.exchange(now, &one(0, 1, 0))), (1, 1));
     assert_eq!(held_and_keep(ledger.exchange(now, &one(1, 1, 0))), (0, 1), "its turn is next");
-    assert_eq!(held_and_keep(ledger.exchange(now, &one(0, 2, 1))), (1, 0), "told to give it back when it is not in use");
+    assert_eq!(
+        held_and_keep(ledger.exchange(now, &one(0, 2, 1))),
+        (1, 0),
+        "told to give it back when it is not in use"
+    );
     assert_eq!(held_and_keep(ledger.exchange(now, &one(0, 3, 0))), (0, 0), "back in line");
-    assert_eq!(held_and_keep(ledger.exchange(now, &one(1, 2, 0))), (1, 0), "the other has its turn; now it is the first's");
+    assert_eq!(
+        held_and_keep(ledger.exchange(now, &one(1, 2, 0))),
+        (1, 0),
+        "the other has its turn; now it is the first's"
+    );
 }
 
 #[test]
@@ -93,13 +101,28 @@ fn what_is_heard_too_late_changes_nothing() {
 /// What may happen to nodes that share permits.
 #[derive(Clone, Debug)]
 enum Step {
-    Ask { node: usize, key: u8, limit: u32 },
-    Leave { node: usize, which: usize },
+    Ask {
+        node: usize,
+        key: u8,
+        limit: u32,
+    },
+    Leave {
+        node: usize,
+        which: usize,
+    },
     /// A node exchanges; its answer may get lost, or what it says arrives a second time, late.
-    Exchange { node: usize, lost: bool, late: bool },
-    Pass { ms: i64 },
+    Exchange {
+        node: usize,
+        lost: bool,
+        late: bool,
+    },
+    Pass {
+        ms: i64,
+    },
     Forget,
-    Crash { node: usize },
+    Crash {
+        node: usize,
+    },
 }
 
 const NODES: usize = 3;
@@ -141,8 +164,14 @@ struct Nodes {
 
 impl Nodes {
     fn new() -> Self {
-        let mut nodes =
-            Self { now: Timestamp(0), ledger: old_ledger(), nodes: Vec::new(), born: 0, late: Vec::new(), ghosts: Vec::new() };
+        let mut nodes = Self {
+            now: Timestamp(0),
+            ledger: old_ledger(),
+            nodes: Vec::new(),
+            born: 0,
+            late: Vec::new(),
+            ghosts: Vec::new(),
+        };
         for _ in 0..NODES {
             let node = nodes.birth();
             nodes.nodes.push(node);
@@ -232,7 +261,8 @@ impl Nodes {
     /// Nobody comes in beyond the limit, be it of a crashed node that may still be running.
     fn come_in(&mut self, guests: impl IntoIterator<Item = Guest>) {
         for guest in guests {
-            let node = self.nodes.iter_mut().find(|node| node.queue.is_inside(guest) && node.waiting.contains_key(&guest));
+            let node =
+                self.nodes.iter_mut().find(|node| node.queue.is_inside(guest) && node.waiting.contains_key(&guest));
             let node = node.expect("it waited");
             let key = node.waiting.remove(&guest).unwrap();
             node.inside.insert(guest, key.clone());
@@ -320,6 +350,8 @@ async fn a_limit_holds_over_two_rooms_and_both_are_served() {
     while !here.is_empty() || !there.is_empty() {
         until("somebody is inside", || two.inside(&here) + two.inside(&there) > 0).await;
         assert!(two.inside(&here) + two.inside(&there) <= 3);
+        // Time to hear of it.
+        sleep(Duration::from_millis(1)).await;
         for (at, places) in [&mut here, &mut there].into_iter().enumerate() {
             if let Some(done) = places.iter().position(|place| two.rooms[at].is_inside(place.guest())) {
                 drop(places.remove(done));

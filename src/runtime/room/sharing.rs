@@ -142,9 +142,7 @@ impl Exchanger {
             self.exchange().await;
         }
         self.say_all_again();
-        let last_words = async {
-            while self.exchange().await {}
-        };
+        let last_words = async { while self.exchange().await {} };
         // What it could not give back is free after the lease.
         let _ = timeout(LAST_WORD, last_words).await;
     }
@@ -221,11 +219,14 @@ impl Exchanger {
 
     fn granted(&mut self, statements: Vec<Statement>, grants: &[Grant], at: Instant) {
         let mut door = self.room.door();
-        for (statement, grant) in statements.into_iter().zip(grants) {
+        let mut grants: HashMap<&str, &Grant> = grants.iter().map(|grant| (&*grant.key, grant)).collect();
+        for statement in statements {
             if statement.held == 0 && statement.wanted == 0 {
                 self.stated.remove(&statement.key);
                 continue;
             }
+            // Only what is said late is not answered, and this was said last.
+            let Some(grant) = grants.remove(&*statement.key) else { continue };
             let statement = Statement { held: grant.held, ..statement };
             self.stated.insert(grant.key.clone(), Stated { statement, at });
             if grant.held > 0 && door.counted_on_until.is_none() {

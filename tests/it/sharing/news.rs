@@ -58,7 +58,10 @@ async fn news_of_one_node_wakes_watchers_of_another_within_milliseconds() {
     while timeout(Pace::default().bulletins, foreign.changed()).await.is_ok() {}
     here.announce(&actor());
     timeout(LIMIT, watcher.changed()).await.unwrap();
-    assert!(timeout(Pace::default().bulletins * 5, foreign.changed()).await.is_err(), "another installation hears nothing");
+    assert!(
+        timeout(Pace::default().bulletins * 5, foreign.changed()).await.is_err(),
+        "another installation hears nothing"
+    );
 }
 
 #[tokio::test]

@@ -5,9 +5,7 @@ use std::time::{Duration, Instant};
 
 use mixvideo::domain::{Permit, Timestamp, Turn};
 use mixvideo::runtime::redis::cmd;
-use mixvideo::runtime::room::{
-    Ledger, Permits, Place, RedisPermits, Room, Saying, Sharing, Statement, Terms, Totals,
-};
+use mixvideo::runtime::room::{Ledger, Permits, Place, RedisPermits, Room, Saying, Sharing, Statement, Terms, Totals};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
 use proptest::test_runner::TestRunner;
