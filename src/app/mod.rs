@@ -4,6 +4,7 @@
 //! its limit, the rest goes on at the next start.
 
 pub mod definitions;
+mod gateways;
 mod lock;
 pub mod providers;
 pub mod redis;
@@ -27,7 +28,10 @@ use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::Config;
+use crate::domain::rail;
 use crate::domain::workflow::Activity;
+use crate::gateway::sandbox;
+use crate::gateway::webhook::WEBHOOK_PATH;
 use crate::http;
 use crate::runtime::activity::LaneOptions;
 use crate::runtime::clock::{Clock, SystemClock};
@@ -41,7 +45,6 @@ use crate::runtime::retry::Policy;
 use crate::runtime::room::{RedisPermits, Terms};
 use crate::runtime::watch::RedisWire;
 use crate::store::tasks::Tasks;
-use crate::store::templates::Templates;
 use crate::store::{self, Database, settings, tables};
 
 /// Waiting activities of the lane `media` that each partition takes in hand beside those that run.
@@ -53,6 +56,8 @@ const LINK_SECRET: &str = "link_secret";
 const FILE_THREADS_MAX: usize = 16;
 /// Connections of one HTTP worker; one more waits.
 const CONNECTIONS_MAX: usize = 25_000;
+/// Calls to the gateway of payments at once.
+const GATEWAY_CALLS_MAX: usize = 16;
 /// How long a kept connection may be silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -89,6 +94,9 @@ pub enum Error {
         #[source]
         source: Box<activity::storage::Error>,
     },
+    /// The currency that credits are sold in is none.
+    #[error("`payments.currency` cannot be used")]
+    Currency(#[from] crate::domain::money::MalformedCurrency),
     /// Links could not be followed.
     #[error("TLS could not be set up")]
     Tls(#[source] reqwest::Error),
@@ -166,7 +174,10 @@ impl App {
         let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
         let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
         let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
-        let activities = activities.with_providers(providers.clone());
+        let public_url = config.server.public_url(bound);
+        let rail = gateways::open(&config, database.clone(), public_url.clone(), link_secret, Arc::new(clock))?;
+        let activities = activities.with_providers(providers.clone()).with_gateway(rail.gateway.clone());
+        let selling = gateways::selling(&config)?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -191,19 +202,29 @@ impl App {
             fetcher,
             keys: Keys::new(database.clone()),
             tasks: Tasks::start(journal),
-            templates: Templates::new(database.clone()),
+            selling,
+            gateway: rail.gateway,
+            sandbox: rail.sandbox.clone(),
+            webhooks: rail.webhooks,
+            catalogue: rail.catalogue.clone(),
+            templates: rail.templates,
             link_secret,
             database,
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
-            public_url: config.server.public_url(bound),
+            public_url,
             redis,
             figures: Default::default(),
             streams: Default::default(),
         });
         let server = listen(&config, state, listener)?;
         let stop = CancellationToken::new();
+        actix::spawn(rail.catalogue.run(stop.clone()));
+        if let Some(sandbox) = rail.sandbox {
+            let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
+            sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
+        }
         actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
@@ -309,6 +330,7 @@ fn lanes(config: &Config) -> Vec<LaneOptions> {
         LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
         LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
         LaneOptions { name: Activity::Provider.lane().into(), concurrency: provider, ahead: provider },
+        LaneOptions { name: rail::LANE.into(), concurrency: GATEWAY_CALLS_MAX, ahead: 2 * GATEWAY_CALLS_MAX },
     ]
 }
 

@@ -6,6 +6,7 @@
 //! one file per controller.
 
 mod ability;
+mod asking;
 mod body;
 mod caller;
 mod envelope;
@@ -18,9 +19,11 @@ mod idempotency;
 mod metrics;
 mod openapi;
 mod ops;
+mod payment;
 mod pictures;
 mod providers;
 mod query;
+mod sandbox;
 mod streams;
 mod tasks;
 mod templates;
@@ -38,6 +41,10 @@ use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
+use crate::gateway::Gateway;
+use crate::gateway::catalogue::Catalogue;
+use crate::gateway::sandbox::Sandbox;
+use crate::gateway::webhook::Secrets;
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
 use crate::runtime::redis::Redis;
@@ -50,6 +57,7 @@ pub use caller::Caller;
 pub use envelope::{Reply, TraceId};
 pub use error::{CODE_HEADER, Error};
 pub use openapi::document;
+pub use payment::Selling;
 
 /// How long a link to a result works, in milliseconds, unless configured otherwise.
 pub const LINK_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -66,6 +74,16 @@ pub struct State {
     pub fetcher: Fetcher,
     /// Providers of models: which workflows can run here, and which links were given out.
     pub providers: Arc<Providers>,
+    /// What credits cost, and who is paid.
+    pub selling: Selling,
+    /// The rail that payments travel on.
+    pub gateway: Arc<dyn Gateway>,
+    /// The sandbox, when payments go through it: it has pages of its own.
+    pub sandbox: Option<Sandbox>,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
+    /// What the gateway knows of templates.
+    pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
     /// Tasks, for reading.
@@ -113,6 +131,8 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(ops::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(payment::routes)
+                .configure(sandbox::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );

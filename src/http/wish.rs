@@ -87,7 +87,7 @@ impl Desk {
         let message = self.message_of(&wish);
         let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
         let create = match self.checked(wish).await {
-            Ok(create) => create,
+            Ok((_, create)) => create,
             // What was accepted once stays accepted, even when the template is gone by now.
             Err(_) if chosen && self.was_born_by(&address, &message).await? => return Ok(answer),
             Err(error) => return Err(error),
@@ -114,8 +114,11 @@ impl Desk {
         Ok(first.first().is_some_and(|past| past.entry.message == *message))
     }
 
-    /// The task's birth, everything in it checked; its pictures are kept.
-    async fn checked(&self, wish: Wish) -> Result<Create, Error> {
+    /// The template and the task's birth, everything in it checked; its pictures are kept.
+    ///
+    /// # Errors
+    /// What is wrong with the wish.
+    pub async fn checked(&self, wish: Wish) -> Result<(Arc<Template>, Create), Error> {
         let state = &self.state;
         let template = state.templates.by_code(&wish.template_code, state.now()).await?;
         let template =
@@ -132,9 +135,11 @@ impl Desk {
             template_revision: Some(template.revision),
             user_id: wish.user_id,
             owner: self.caller.owner().to_owned(),
+            payment: None,
             parameters,
         };
-        Ok(Create { id: wish.id, request, workflow: definition.pinned() })
+        let create = Create { id: wish.id, request, workflow: definition.pinned() };
+        Ok((template, create))
     }
 }
 

@@ -9,6 +9,8 @@ mod claims;
 mod database;
 pub mod definitions;
 pub mod executions;
+pub mod payments;
+pub mod sandbox;
 pub mod settings;
 pub mod tables;
 pub mod tasks;

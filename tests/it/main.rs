@@ -11,6 +11,7 @@ mod http;
 mod journal;
 mod mailbox;
 mod media;
+mod payments;
 mod postgres;
 mod providers;
 mod redis_server;

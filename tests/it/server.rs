@@ -7,13 +7,20 @@ use std::time::{Duration, Instant};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
+use mixvideo::activity::gateway;
 use mixvideo::activity::provider::Callbacks;
 use mixvideo::activity::{Fetcher, Providers, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
+use mixvideo::domain::money::Currency;
+use mixvideo::domain::rail;
 use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
-use mixvideo::http::{LINK_MS, State, configure};
+use mixvideo::gateway::Gateway;
+use mixvideo::gateway::catalogue::{Catalogue, Terms};
+use mixvideo::gateway::sandbox::{self, Sandbox};
+use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
+use mixvideo::http::{LINK_MS, Selling, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
 use mixvideo::runtime::clock::{Clock as _, SystemClock};
 use mixvideo::runtime::engine::{Engine, Parts};
@@ -49,6 +56,7 @@ enum Play {
 
 #[derive(Clone)]
 struct Script {
+    gateway: Arc<std::sync::OnceLock<Arc<dyn Gateway>>>,
     plays: Arc<Mutex<HashMap<String, Play>>>,
     storage: Storage,
 }
@@ -56,6 +64,11 @@ struct Script {
 #[async_trait]
 impl Activities for Script {
     async fn run(&self, work: &Work, progress: &Progress, cancel: &CancellationToken) -> Result<Value, Failure> {
+        if *work.lane == *rail::LANE {
+            let gateway = self.gateway.get().unwrap();
+            let call = serde_json::from_str(&work.input).unwrap();
+            return Ok(serde_json::to_value(gateway::carry_out(&**gateway, call).await).unwrap());
+        }
         let call: StepCall = serde_json::from_str(&work.input).unwrap();
         let play = self.plays.lock().unwrap().get(&call.task).cloned();
         match play {
@@ -92,22 +105,29 @@ pub struct Server {
     pub client: String,
     pub other: String,
     pub templates: Templates,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
     pub database: DatabaseConnection,
     http: Client,
     script: Script,
+    stop: CancellationToken,
     _directory: tempfile::TempDir,
 }
 
 /// Runs a test against a server of its own.
 pub fn served<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>) -> F) {
-    actix::System::new().block_on(async {
-        let (server, handle) = start().await;
-        let server = Arc::new(server);
-        test(server.clone()).await;
-        handle.stop(false).await;
-        server.release();
-        assert!(server.engine.drain(Duration::from_secs(10)).await, "the engine did not drain in time");
-    });
+    actix::System::new().block_on(served_by(None, test));
+}
+
+/// Runs a test against a server whose payments go through `gateway`, or the sandbox.
+pub async fn served_by<F: Future<Output = ()>>(gateway: Option<Arc<dyn Gateway>>, test: impl FnOnce(Arc<Server>) -> F) {
+    let (server, handle) = start(gateway).await;
+    let server = Arc::new(server);
+    test(server.clone()).await;
+    handle.stop(false).await;
+    server.release();
+    server.stop.cancel();
+    assert!(server.engine.drain(Duration::from_secs(10)).await, "the engine did not drain in time");
 }
 
 /// Takes a model and a prompt, and does nothing with them.
@@ -134,13 +154,13 @@ pub fn library() -> Arc<Library> {
     Arc::new(Library::new(sources.map(|(file, source)| Definition::parse(file, source).unwrap())).unwrap())
 }
 
-async fn start() -> (Server, actix_web::dev::ServerHandle) {
+async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::ServerHandle) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("mixvideo.db").display());
     let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
     let library = library();
     let journal = Journal::open(&Options::new(&url), tables::ALL, PARTITIONS).await.unwrap();
-    let script = Script { plays: Arc::default(), storage: storage.clone() };
+    let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(SystemClock);
     let engine = Engine::start(Parts {
         kinds: tables::kinds(&library),
@@ -148,7 +168,9 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         journal: journal.clone(),
         mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
         activities: Arc::new(script.clone()),
-        lanes: ["local", "media"].map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 }).to_vec(),
+        lanes: ["local", "media", rail::LANE]
+            .map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 })
+            .to_vec(),
         clock: clock.clone(),
         inflight: None,
         limits: Limits::default(),
@@ -162,8 +184,29 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let templates = Templates::new(database.clone());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
+    let parts = sandbox::Parts {
+        database: database.clone(),
+        clock: clock.clone(),
+        public_url: base.clone(),
+        secret: [7; 32],
+        faults: Vec::new(),
+    };
+    let sandbox = Sandbox::new(parts);
+    let gateway = gateway.unwrap_or_else(|| Arc::new(sandbox.clone()));
+    assert!(script.gateway.set(gateway.clone()).is_ok());
+    let terms = Terms { currency: "usd".into(), credit_price: 100 };
+    let catalogue = Catalogue::new(gateway.clone(), templates.clone(), terms, &[7; 32], clock.clone());
+    let webhooks = sandbox.webhook_secrets();
+    let signed_with = webhooks.clone();
+    let stop = CancellationToken::new();
+    sandbox::sender::spawn(sandbox.clone(), format!("{base}{WEBHOOK_PATH}"), stop.clone()).unwrap();
     let state = Data::new(State {
         engine: engine.clone(),
+        selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
+        gateway,
+        sandbox: Some(sandbox),
+        webhooks,
+        catalogue,
         library,
         providers: Providers::new(BTreeMap::new(), Callbacks::new(base.clone(), [7; 32])).unwrap(),
         storage,
@@ -197,9 +240,11 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         client: String::new(),
         other: String::new(),
         templates,
+        webhooks: signed_with,
         database,
-        http: Client::new(),
+        http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
         script,
+        stop,
         _directory: directory,
     };
     server.operator = server.key(Role::Operator, None, None).await.1;
@@ -360,4 +405,12 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
+}
+
+impl Answer {
+    /// It is a success that says nothing more.
+    pub fn data_free(&self) {
+        assert_eq!(self.status, 200, "{}", self.body);
+        assert!(self.body.get("data").is_none(), "{}", self.body);
+    }
 }
