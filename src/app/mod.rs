@@ -43,6 +43,8 @@ use crate::runtime::mailbox::{self, Mailbox, Memory};
 use crate::runtime::partition::Limits;
 use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
+use crate::runtime::room::{RedisPermits, Terms};
+use crate::runtime::watch::RedisWire;
 use crate::store::tasks::Tasks;
 use crate::store::{self, Database, settings, tables};
 
@@ -192,6 +194,8 @@ impl App {
             inflight: Some(parent_made(&config.engine.inflight_file)?),
             limits: limits(&config),
             partitions: config.engine.partitions,
+            wire: redis.clone().map(|redis| Arc::new(RedisWire::new(redis)) as _),
+            permits: redis.clone().map(|redis| Arc::new(RedisPermits::new(redis, Terms::default())) as _),
         })
         .await?;
         let google = google::open(&config, &config.server.public_url(bound), &database)?;

@@ -7,6 +7,7 @@ use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::activity::{Activities, LaneOptions};
 use super::actor;
@@ -19,10 +20,10 @@ use super::kind::{Kind, Undecided};
 use super::mailbox::Mailbox;
 use super::mailman;
 use super::partition::{Event, Limits};
-use super::room::{self, Room};
+use super::room::{self, Permits, Room, Sharing, SharingStanding, Terms};
 use super::root::{self, Root};
 use super::supervisor::{HandOver, Shared, Standing, report};
-use super::watch::{Hub, TooManyWatchers, Watcher};
+use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
 
@@ -54,6 +55,10 @@ pub struct Parts {
     pub limits: Limits,
     /// Partitions in all.
     pub partitions: u32,
+    /// How news travels to the other nodes; `None` for a node alone.
+    pub wire: Option<Arc<dyn Wire>>,
+    /// Where the permits of all nodes are kept; `None` for a node alone.
+    pub permits: Option<Arc<dyn Permits>>,
 }
 
 /// A wish that becomes an actor.
@@ -144,6 +149,8 @@ pub struct Health {
     pub mailboxes: BTreeMap<Arc<str>, usize>,
     /// Which activities run, and what most of the others wait for.
     pub room: room::Standing,
+    /// How its permits are shared with other nodes; `None` for a node alone.
+    pub sharing: Option<SharingStanding>,
     /// Supervisors that were started again after they died.
     pub restarts: u64,
     /// Actors that are watched.
@@ -161,6 +168,8 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     root: root::Handle,
+    relay: Option<Relay>,
+    sharing: Option<Sharing>,
     horizon_ms: i64,
     restarts: Arc<AtomicU64>,
     open: Arc<AtomicBool>,
@@ -189,14 +198,18 @@ impl Engine {
             }
         };
         let suspects = if left.is_empty() { Vec::new() } else { parts.journal.outbox(&left).await? };
+        let (node, hub) = (Uuid::new_v4(), Hub::default());
+        let relay = parts.wire.map(|wire| Relay::start(&hub, wire, node, Pace::default()));
+        let room = Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency)));
+        let sharing = parts.permits.map(|permits| Sharing::start(&room, permits, node, Terms::default()));
         let shared = Arc::new(Shared {
             kinds: parts.kinds.into_iter().map(|kind| (kind.table().kind, kind)).collect(),
             journal: parts.journal,
             committer: parts.committer,
             mailbox: parts.mailbox,
-            hub: Hub::default(),
+            hub,
             activities: parts.activities,
-            room: Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency))),
+            room,
             deps: actor::Deps { clock: parts.clock, inflight },
             partitions: parts.partitions,
             supervisors: RwLock::default(),
@@ -209,6 +222,8 @@ impl Engine {
         Ok(Self(Arc::new(Inner {
             shared,
             root,
+            relay,
+            sharing,
             horizon_ms,
             restarts,
             open,
@@ -342,10 +357,15 @@ impl Engine {
         self.0.shared.hub.watch(actor)
     }
 
-    /// How far an actor's running activities are, by effect, from 0 to 1.
-    #[must_use]
-    pub fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
-        self.0.shared.hub.progress(actor)
+    /// How far an actor's running activities are, by effect, from 0 to 1. Of a partition that is open elsewhere it is
+    /// read where its node keeps it; nothing, when that does not answer.
+    pub async fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
+        let shared = &self.0.shared;
+        let is_here = || shared.supervisor(partition_of(actor, shared.partitions)).is_some();
+        match &self.0.relay {
+            Some(relay) if !is_here() => relay.progress(actor).await,
+            _ => shared.hub.progress(actor),
+        }
     }
 
     /// Whether the engine takes messages.
@@ -361,6 +381,10 @@ impl Engine {
             restarts: self.0.restarts.load(Ordering::Relaxed),
             watched: shared.hub.watched(),
             room: shared.room.standing(),
+            sharing: match &self.0.sharing {
+                Some(sharing) => Some(sharing.standing().await),
+                None => None,
+            },
             open: self.0.open.load(Ordering::Relaxed),
             draining: self.0.draining.load(Ordering::Relaxed),
             ..Health::default()
@@ -387,6 +411,9 @@ impl Engine {
         self.0.draining.store(true, Ordering::Relaxed);
         let end = Instant::now() + limit;
         let in_time = self.0.root.drain(limit).await;
+        if let Some(sharing) = &self.0.sharing {
+            sharing.end().await;
+        }
         let left = end.saturating_duration_since(Instant::now()).max(CLOSING_MIN);
         if tokio::time::timeout(left, self.0.shared.committer.close()).await.is_ok() {
             return in_time;

@@ -17,6 +17,7 @@ mod postgres;
 mod providers;
 mod redis_server;
 mod server;
+mod sharing;
 mod site;
 mod storage;
 mod templates;

@@ -213,6 +213,8 @@ async fn start(
         inflight: None,
         limits: Limits::default(),
         partitions: PARTITIONS,
+        wire: None,
+        permits: None,
     })
     .await
     .unwrap();

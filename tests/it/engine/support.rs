@@ -158,6 +158,8 @@ impl Node {
             inflight: Some(inflight),
             limits,
             partitions: PARTITIONS,
+            wire: None,
+            permits: None,
         })
         .await
         .unwrap();
