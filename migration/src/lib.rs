@@ -13,6 +13,7 @@ mod m20261122_000003_catalogue;
 mod m20261122_000004_turns;
 mod m20261122_000005_template_revisions;
 mod m20261122_000006_begun;
+mod m20261122_000007_leases;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_turns::Migration),
             Box::new(m20261122_000005_template_revisions::Migration),
             Box::new(m20261122_000006_begun::Migration),
+            Box::new(m20261122_000007_leases::Migration),
         ]
     }
 }

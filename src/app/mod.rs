@@ -18,6 +18,7 @@ use actix_web::web::Data;
 use actix_web::{App as Application, HttpServer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use self::lock::Company;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -33,6 +34,7 @@ use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
 use crate::runtime::journal::committer::Committer;
 use crate::runtime::journal::{self, Journal};
+use crate::runtime::lease;
 use crate::runtime::mailbox::{Mailbox, Memory};
 use crate::runtime::partition::Limits;
 use crate::runtime::retry::Policy;
@@ -136,7 +138,8 @@ impl App {
     /// # Errors
     /// [`Error`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let lock = lock::Lock::take(&config.database).await?;
+        let company = company(&config);
+        let lock = lock::Lock::take(&config.database, company).await?;
         let clock = SystemClock;
         let journal = open_journal(&config).await?;
         let database = Database::open(config.database.address()).await?;
@@ -162,6 +165,7 @@ impl App {
             activities: Arc::new(activities),
             lanes: lanes(&config),
             clock: Arc::new(clock),
+            leases: (company == Company::Nodes).then(|| leases(&config)),
             inflight: Some(parent_made(&config.engine.inflight_file)?),
             limits: limits(&config),
             partitions: config.engine.partitions,
@@ -282,6 +286,21 @@ fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
     match config.mailbox.backend {
         Backend::Memory => Arc::new(Memory::new(config.engine.partitions, Arc::new(clock))),
     }
+}
+
+/// Who else may serve the database: with a mailbox that all nodes reach, any number of them. An SQLite file has one server.
+fn company(config: &Config) -> Company {
+    if config.mailbox.backend == Backend::Memory || config.database.address().starts_with("sqlite:") {
+        Company::Alone
+    } else {
+        Company::Nodes
+    }
+}
+
+fn leases(config: &Config) -> lease::Options {
+    let lease_ms = i64::try_from(config.engine.lease_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let url = config.database.address().to_owned();
+    lease::Options { url, node: Uuid::new_v4(), limits: lease::Limits::of_lease(lease_ms) }
 }
 
 fn lanes(config: &Config) -> Vec<LaneOptions> {

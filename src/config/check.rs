@@ -10,7 +10,7 @@ use crate::activity::fetch::AllowedHost;
 use crate::activity::storage::{Place, PlaceFault};
 
 /// Whole numbers and the least and the greatest that each may be.
-const RANGES: [(&str, i64, i64); 17] = [
+const RANGES: [(&str, i64, i64); 18] = [
     ("server.workers", 0, 256),
     ("server.drain_seconds", 0, 3_600),
     ("database.attempt_seconds", 1, 600),
@@ -21,6 +21,7 @@ const RANGES: [(&str, i64, i64); 17] = [
     ("engine.tries", 1, 100),
     ("engine.deaths", 1, 100),
     ("engine.sweep_seconds", 1, 3_600),
+    ("engine.lease_seconds", 2, 600),
     ("lanes.media", 0, 1_024),
     ("lanes.local", 1, 65_536),
     ("lanes.provider", 1, 65_536),

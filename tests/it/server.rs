@@ -143,6 +143,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
     let script = Script { plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(SystemClock);
     let engine = Engine::start(Parts {
+        leases: None,
         kinds: tables::kinds(&library),
         committer: Committer::spawn(&journal).unwrap(),
         journal: journal.clone(),

@@ -1,5 +1,7 @@
 //! Runs activities: in the room of their lane, stopped when asked, their panics caught.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context};
@@ -11,6 +13,7 @@ use crate::domain::{Address, EffectNo, Failure, Report};
 use crate::runtime::activity::Work;
 use crate::runtime::journal::{Envelope, MessageId};
 use crate::runtime::kind::{caught, panic_text};
+use crate::runtime::lease::Lease;
 use crate::runtime::partition::Event;
 use crate::runtime::room::{Guest, Place};
 use crate::runtime::watch::Hub;
@@ -38,12 +41,15 @@ impl Supervisor {
         let cancel = CancellationToken::new();
         let running = Running { guest: place.guest(), _stops: cancel.clone().drop_guard() };
         self.running.insert(envelope.id.clone(), running);
-        let (shared, supervisor) = (self.shared.clone(), ctx.address());
+        let (shared, supervisor, lease) = (self.shared.clone(), ctx.address(), self.lease.clone());
         actix::spawn(async move {
             let id = envelope.id.clone();
-            let run = run_activity(&shared, place, envelope, ours, &cancel);
+            let run = run_activity(&shared, place, envelope, ours, &lease, &cancel);
             let event = tokio::select! {
                 biased;
+                // Before every step it takes: a process that was stopped and wakes up must not act for whoever owns the
+                // partition by now.
+                () = lapsed(&lease) => return,
                 event = run => event,
                 () = stopped(&cancel) => return,
             };
@@ -62,6 +68,11 @@ impl Supervisor {
     }
 }
 
+/// Ready once the lease is over. It wakes nobody: what runs is cancelled by then.
+async fn lapsed(lease: &Lease) {
+    poll_fn(|_| if lease.is_held() { Poll::Pending } else { Poll::Ready(()) }).await;
+}
+
 async fn stopped(cancel: &CancellationToken) {
     cancel.cancelled().await;
     tokio::time::sleep(CANCEL_GRACE).await;
@@ -74,6 +85,7 @@ async fn run_activity(
     mut place: Place,
     envelope: Envelope,
     ours: bool,
+    lease: &Lease,
     cancel: &CancellationToken,
 ) -> Option<Event> {
     tokio::select! {
@@ -89,7 +101,7 @@ async fn run_activity(
         tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
         return None;
     };
-    let work = Work::new(envelope, shared.journal.clone());
+    let work = Work::new(envelope, lease.epoch(), shared.journal.clone());
     let shown = Shown { hub: &shared.hub, actor: &work.actor, effect };
     let outcome = run_caught(shared, &work, effect, cancel).await;
     drop(shown);
