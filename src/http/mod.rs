@@ -16,6 +16,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod metrics;
+mod nodes;
 mod openapi;
 mod ops;
 mod pictures;

@@ -17,6 +17,7 @@ pub mod lease;
 pub mod mailbox;
 pub mod mailman;
 pub mod partition;
+pub mod redis;
 pub mod retry;
 pub mod room;
 pub mod root;

@@ -198,8 +198,7 @@ impl Root {
             opening.batch = std::mem::take(&mut opening.wanted);
             let (answer, prepared) = oneshot::channel();
             opening.prepared = Some(prepared);
-            let partitions = opening.batch.iter().map(|(partition, _)| *partition).collect();
-            actix::spawn(prepare(self.shared.clone(), partitions, answer));
+            actix::spawn(prepare(self.shared.clone(), opening.batch.clone(), answer));
         }
         if self.opening.tried.is_some() {
             return;
@@ -289,9 +288,7 @@ impl Root {
             } else {
                 tracing::error!(partition, "a partition's supervisor died and is started again");
                 let lease = here.lease.clone();
-                if let Err(error) = self.shared.mailbox.open(partition).await {
-                    tracing::warn!(partition, %error, "the mailbox could not be opened; the first sweep will find out");
-                }
+                open_mailbox(&self.shared, partition, &lease).await;
                 self.begin(partition, lease, Vec::new());
             }
         }
@@ -330,6 +327,7 @@ impl Root {
         self.shared.supervisors.write().unwrap_or_else(PoisonError::into_inner).remove(&partition);
         // One that is gone already has ended.
         let _ = here.address.send(End).await;
+        self.shared.mailbox.close(partition).await;
     }
 
     fn leave(&mut self, limit: Duration, answer: oneshot::Sender<bool>) {
@@ -400,17 +398,19 @@ async fn prepared(under_way: &mut Option<oneshot::Receiver<Vec<Envelope>>>) -> V
     }
 }
 
+/// Opens the mailbox of a partition in its epoch.
+async fn open_mailbox(shared: &Shared, partition: u32, lease: &Lease) {
+    let epoch = lease.epoch().map_or(0, |epoch| epoch.0.unsigned_abs());
+    if let Err(error) = shared.mailbox.open(partition, epoch).await {
+        tracing::warn!(partition, %error, "the mailbox could not be opened; it is tried again");
+    }
+}
+
 /// Opens the mailboxes of these partitions, and reads who is suspected there: without that, nothing may begin.
-async fn prepare(shared: Arc<Shared>, partitions: Vec<u32>, answer: oneshot::Sender<Vec<Envelope>>) {
-    let open = partitions.iter().map(|partition| {
-        let mailbox = &shared.mailbox;
-        async move {
-            if let Err(error) = mailbox.open(*partition).await {
-                tracing::warn!(partition, %error, "the mailbox could not be opened; the first sweep will find out");
-            }
-        }
-    });
+async fn prepare(shared: Arc<Shared>, batch: Vec<(u32, Lease)>, answer: oneshot::Sender<Vec<Envelope>>) {
+    let open = batch.iter().map(|(partition, lease)| open_mailbox(&shared, *partition, lease));
     futures_util::future::join_all(open).await;
+    let partitions: Vec<u32> = batch.iter().map(|(partition, _)| *partition).collect();
     let suspects = loop {
         match shared.journal.suspects(&partitions, SUSPECTS_MAX).await {
             Ok(suspects) => break suspects,
