@@ -159,8 +159,10 @@ mod tests {
 
     #[test]
     fn words_say_who_lives_who_died_and_what_moves() {
-        let nodes = vec![node("aaaaaaaabbbb", 5_000, false), node("cccccccc", 4_000, true), node("dddddddd", -3_000, false)];
-        let partitions = vec![owned(0, "aaaaaaaabbbb", 5_000), owned(1, "cccccccc", 4_000), owned(2, "dddddddd", -3_000)];
+        let nodes =
+            vec![node("aaaaaaaabbbb", 5_000, false), node("cccccccc", 4_000, true), node("dddddddd", -3_000, false)];
+        let partitions =
+            vec![owned(0, "aaaaaaaabbbb", 5_000), owned(1, "cccccccc", 4_000), owned(2, "dddddddd", -3_000)];
         let said = summary(&View { nodes, partitions });
         assert_eq!(
             said,

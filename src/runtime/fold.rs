@@ -166,7 +166,17 @@ fn unit(
 ) -> Result<Unit, Undecided> {
     let state = after.state.as_ref().ok_or_else(|| Undecided::Broken("there is no state to store".to_owned()))?;
     let state = caught(|| kind.row(state)).and_then(|row| row).map_err(Undecided::Broken)?;
-    Ok(Unit { actor: actor.clone(), table: kind.table(), expected, entries, state, posts, settled, claim: None, epoch: None })
+    Ok(Unit {
+        actor: actor.clone(),
+        table: kind.table(),
+        expected,
+        entries,
+        state,
+        posts,
+        settled,
+        claim: None,
+        epoch: None,
+    })
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use actix::{Addr, Arbiter, Actor};
+use actix::{Actor, Addr, Arbiter};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -70,9 +70,8 @@ impl Opening {
 
     /// Forgets a partition; whether it was to be opened.
     fn forget(&mut self, partition: u32) -> bool {
-        let count = |opening: &Self| {
-            opening.wanted.len() + opening.batch.len() + opening.trials.len() + opening.ready.len()
-        };
+        let count =
+            |opening: &Self| opening.wanted.len() + opening.batch.len() + opening.trials.len() + opening.ready.len();
         let before = count(self);
         self.wanted.retain(|(other, _)| *other != partition);
         self.batch.retain(|(other, _)| *other != partition);
@@ -182,7 +181,9 @@ impl Root {
             Order::Left => {
                 self.leases = None;
                 if self.ending.is_none() {
-                    tracing::error!("the keeper of the leases has ended: nothing is ours any more; start the node again");
+                    tracing::error!(
+                        "the keeper of the leases has ended: nothing is ours any more; start the node again"
+                    );
                     for partition in self.here.keys().copied().collect::<Vec<_>>() {
                         self.end(partition).await;
                     }
@@ -347,7 +348,9 @@ impl Root {
     /// What runs at an end has most of its limit to finish.
     fn stop_late(&mut self) {
         let now = Instant::now();
-        let Some(ending) = self.ending.as_mut().filter(|ending| ending.finished && ending.stop_at <= now) else { return };
+        let Some(ending) = self.ending.as_mut().filter(|ending| ending.finished && ending.stop_at <= now) else {
+            return;
+        };
         if self.here.is_empty() {
             return;
         }

@@ -176,6 +176,7 @@ async fn start() -> (Server, actix_web::dev::ServerHandle) {
         link_secret: [7; 32],
         link_ms: LINK_MS,
         public_url: format!("{base}/"),
+        redis: None,
         figures: Default::default(),
         streams: Default::default(),
     });

@@ -231,10 +231,8 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
 /// Each partition and epoch that something was decided in, once. Two epochs of one partition cannot both be right: the
 /// batch is refused, and then it is asked whose fault that is.
 fn fence<'a>(units: &[&'a Unit], partitions: u32) -> Option<Source<'a>> {
-    let epochs: BTreeSet<(u32, Epoch)> = units
-        .iter()
-        .filter_map(|unit| Some((partition_of(&unit.actor, partitions), unit.epoch?)))
-        .collect();
+    let epochs: BTreeSet<(u32, Epoch)> =
+        units.iter().filter_map(|unit| Some((partition_of(&unit.actor, partitions), unit.epoch?))).collect();
     if epochs.is_empty() {
         return None;
     }

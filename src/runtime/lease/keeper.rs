@@ -132,7 +132,8 @@ impl Keeper {
                     (store, answer)
                 }));
             }
-            let wake = Duration::from_millis(self.planner.next_wake().since_ms(monotonic()).clamp(0, 60_000).unsigned_abs());
+            let wake =
+                Duration::from_millis(self.planner.next_wake().since_ms(monotonic()).clamp(0, 60_000).unsigned_abs());
             let answered = async {
                 match &mut under_way {
                     Some(round) => round.await,

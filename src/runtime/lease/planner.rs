@@ -401,7 +401,8 @@ impl Planner {
         for for_the_poor in [true, false] {
             for partition in self.open_partitions() {
                 let Some(heir) = heirs.get(&partition).filter(|heir| **heir != self.me.id) else { continue };
-                let stayed = self.held.get(&partition).is_some_and(|held| now.since_ms(held.since) >= self.limits.stay_ms);
+                let stayed =
+                    self.held.get(&partition).is_some_and(|held| now.since_ms(held.since) >= self.limits.stay_ms);
                 let wanted = if for_the_poor { share(heir, 0) < least } else { share(&self.me.id, 0) > most };
                 if (wanted && stayed) || self.is_beyond_us(partition) {
                     share(heir, 1);

@@ -166,7 +166,13 @@ async fn release(db: &mut PgConnection, me: &NodeId, released: &[Release]) -> Re
     let held: Vec<_> = released.iter().map(|release| (release.partition, release.epoch)).collect();
     let (partitions, epochs) = columns(&held);
     let generations: Vec<i64> = released.iter().map(|release| i64::from(release.generation)).collect();
-    sqlx::query(sqlx::AssertSqlSafe(sql)).bind(&*me.0).bind(partitions).bind(epochs).bind(generations).execute(db).await?;
+    sqlx::query(sqlx::AssertSqlSafe(sql))
+        .bind(&*me.0)
+        .bind(partitions)
+        .bind(epochs)
+        .bind(generations)
+        .execute(db)
+        .await?;
     Ok(())
 }
 

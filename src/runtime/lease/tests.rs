@@ -75,7 +75,8 @@ impl Database {
             let row = &mut self.rows[*partition as usize];
             let free = row.owner.is_none() || row.owner.as_ref() == Some(&me.id) || row.until <= now;
             if (row.epoch == epoch.0 && free) || !self.arbitrates {
-                *row = Row { owner: Some(me.id.clone()), epoch: row.epoch + 1, until: now + lease_ms, since: now, ..*row };
+                *row =
+                    Row { owner: Some(me.id.clone()), epoch: row.epoch + 1, until: now + lease_ms, since: now, ..*row };
                 claimed.push((*partition, Epoch(row.epoch)));
                 self.moves += 1;
             }
@@ -213,7 +214,8 @@ impl World {
                 let me = identity(number, 1);
                 let drift = self.dice.ms(-5_000, 5_000);
                 let planner = Planner::new(me.clone(), self.limits);
-                let process = Process { me, planner, began: self.now, drift, sleeps_until: 0, ticks_at: -1, left: false };
+                let process =
+                    Process { me, planner, began: self.now, drift, sleeps_until: 0, ticks_at: -1, left: false };
                 self.processes.insert(number, process);
                 self.hear(number, Event::Tick);
             }
@@ -488,14 +490,8 @@ fn what_an_old_release_cannot_read_goes_to_a_newer_one_and_stays_while_that_live
 
 #[test]
 fn heirs_have_equal_shares_and_differ_little_when_a_node_dies() {
-    let partition = |partition| Ownership {
-        partition,
-        owner: None,
-        epoch: Epoch(0),
-        lease_left_ms: 0,
-        since_ms: 0,
-        generation: 0,
-    };
+    let partition =
+        |partition| Ownership { partition, owner: None, epoch: Epoch(0), lease_left_ms: 0, since_ms: 0, generation: 0 };
     let view = |numbers: &BTreeSet<usize>| View {
         nodes: numbers
             .iter()

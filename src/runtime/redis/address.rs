@@ -166,7 +166,9 @@ fn sentinel_login(query: &str, allowed: bool) -> Result<RedisConnectionInfo, Add
             "sentinel_user" if allowed => user = value.into_owned(),
             "sentinel_password" if allowed => password = value.into_owned(),
             _ => {
-                return Err(AddressFault("has a query that is not known: only sentinel_user and sentinel_password are"));
+                return Err(AddressFault(
+                    "has a query that is not known: only sentinel_user and sentinel_password are",
+                ));
             }
         }
     }
