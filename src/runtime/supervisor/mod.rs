@@ -5,12 +5,14 @@
 
 mod asking;
 mod running;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::running::Running;
+use self::wanted::Wanted;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
 use tokio::sync::mpsc;
@@ -159,6 +161,7 @@ pub struct Supervisor {
     /// Activities that run, or wait for room; letting go of one stops it, also when this supervisor dies.
     running: HashMap<MessageId, Running>,
     mailman: Mailman,
+    wanted: Wanted,
     suspects: Vec<Envelope>,
     milestones: mpsc::UnboundedSender<Reached>,
     alarm: Option<(Timestamp, SpawnHandle)>,
@@ -180,6 +183,7 @@ impl Supervisor {
             lease,
             core: Partition::new(limits),
             mailman: Mailman::start(partition, shared.clone()),
+            wanted: Wanted::start(shared.journal.clone()),
             shared,
             entities: HashMap::new(),
             running: HashMap::new(),

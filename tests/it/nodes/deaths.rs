@@ -9,7 +9,7 @@ use crate::crash::service::until;
 async fn work_of_a_node_that_is_killed_under_load_runs_elsewhere_within_ten_seconds_and_nothing_is_done_twice() {
     let mut cluster = Cluster::start(2, |_| {}).await;
     let callers = cluster.nodes.iter().map(|node| node.caller.clone()).collect();
-    let load = Load::start(callers, Duration::from_millis(200));
+    let load = Load::start(callers, Duration::from_millis(500));
     let database = cluster.database().await;
     let completed = async || super::number(&database, "SELECT count(*) FROM tasks WHERE status = 'completed'").await;
     until("work is under way", async || completed().await > 100).await;

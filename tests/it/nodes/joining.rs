@@ -9,7 +9,7 @@ use crate::crash::service::Service;
 async fn a_third_node_gets_its_share_under_load_and_nothing_is_lost() {
     let mut cluster = Cluster::start(2, |_| {}).await;
     let callers = cluster.nodes.iter().map(|node| node.caller.clone()).collect();
-    let load = Load::start(callers, Duration::from_millis(200));
+    let load = Load::start(callers, Duration::from_millis(500));
     cluster.add(|_| {}).await;
     cluster.until_divided(2).await;
     let tasks = load.end().await;

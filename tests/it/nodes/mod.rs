@@ -173,6 +173,6 @@ async fn insist(callers: Vec<Caller>, first: usize, id: String) {
             return;
         }
         assert!(begun.elapsed() < LIMIT, "{id} was never accepted");
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }

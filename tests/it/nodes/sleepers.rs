@@ -23,7 +23,7 @@ async fn stopped_and_taken_over(cluster: &Cluster) {
 async fn a_node_that_sleeps_past_its_leases_writes_nothing_stale_and_loses_nothing() {
     let cluster = Cluster::start(2, |_| {}).await;
     let callers = vec![cluster.nodes[1].caller.clone()];
-    let load = Load::start(callers, Duration::from_millis(200));
+    let load = Load::start(callers, Duration::from_millis(500));
     let database = cluster.database().await;
     let completed = async || super::number(&database, "SELECT count(*) FROM tasks WHERE status = 'completed'").await;
     until("work is under way", async || completed().await > 100).await;
