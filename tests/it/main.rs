@@ -12,6 +12,8 @@ mod journal;
 mod mailbox;
 mod media;
 mod nodes;
+mod oidc;
+mod payments;
 mod postgres;
 mod providers;
 mod redis_server;
