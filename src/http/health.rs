@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::envelope::Reply;
 use super::error::Error;
 use super::guard::{get_and_head, resource};
+use super::nodes::Nodes;
 use super::{State, metrics, openapi};
 use crate::domain::Timestamp;
 use crate::runtime::engine;
@@ -181,9 +182,11 @@ pub struct Health {
     pub commits: Commits,
     /// The Redis that the mailboxes are in; null when they are in memory.
     pub redis: Option<Redis>,
-    /// Partitions that answer.
+    /// The nodes, and whose the partitions are.
+    pub nodes: Nodes,
+    /// Partitions of this node that answer.
     pub partitions: usize,
-    /// Partitions that do not.
+    /// Partitions of this node that do not.
     pub silent_partitions: Vec<u32>,
     /// Actors in memory.
     pub actors_in_memory: usize,
@@ -330,6 +333,7 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         attention: read.attention,
         restarts: engine.restarts,
         commits,
+        nodes: Nodes::of(engine.seen.as_ref()),
         redis: None,
         partitions: engine.partitions.len(),
         silent_partitions: engine.silent.clone(),
@@ -403,6 +407,7 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
             health.silent_partitions.len()
         ));
     }
+    attention.extend(health.nodes.attention());
     if let Some(count) = health.quarantined.filter(|count| *count > 0) {
         attention.push(format!(
             "{count} {} set aside and {} for a person: `mixvideo dead list` shows why; replay or drop.",

@@ -71,6 +71,12 @@ fn text(health: &Health) -> String {
     }
     page.single("restarts_total", "counter", "Supervisors that were started again.", health.restarts);
     page.single("partitions_silent", "gauge", "Partitions that do not answer.", health.silent_partitions.len());
+    if let Some(heard) = health.nodes.heard_ms_ago {
+        page.single("nodes", "gauge", "Nodes that live.", health.nodes.living());
+        page.single("partitions_owned", "gauge", "Partitions that this node owns.", health.nodes.owned_here());
+        let heard = heard as f64 / 1e3;
+        page.single("leases_age_seconds", "gauge", "For how long this node has heard nothing of the leases.", heard);
+    }
     page.single("activities_running", "gauge", "Activities running.", health.running);
     page.single("permits_waiting", "gauge", "Activities that wait for a permit of their key.", health.permits.waiting);
     if let Some(everywhere) = &health.permits.everywhere {

@@ -11,6 +11,7 @@ mod http;
 mod journal;
 mod mailbox;
 mod media;
+mod nodes;
 mod oidc;
 mod payments;
 mod postgres;

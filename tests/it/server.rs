@@ -201,6 +201,7 @@ async fn start(
     let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(TestClock::default());
     let engine = Engine::start(Parts {
+        leases: None,
         kinds: tables::kinds(&library),
         committer: Committer::spawn(&journal).unwrap(),
         journal: journal.clone(),

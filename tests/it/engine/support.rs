@@ -155,6 +155,7 @@ impl Node {
             activities,
             lanes: lanes(),
             clock,
+            leases: None,
             inflight: Some(inflight),
             limits,
             partitions: PARTITIONS,
