@@ -21,7 +21,7 @@ use super::mailman;
 use super::partition::{Event, Limits};
 use super::room::{self, Room};
 use super::root::{self, Root};
-use super::supervisor::{HandOver, Shared, Standing, report};
+use super::supervisor::{HandOver, SWEEPS_MAX, Shared, Standing, report};
 use super::watch::{Hub, TooManyWatchers, Watcher};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
@@ -199,6 +199,7 @@ impl Engine {
             room: Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency))),
             deps: actor::Deps { clock: parts.clock, inflight },
             partitions: parts.partitions,
+            sweeps: Semaphore::new(SWEEPS_MAX),
             supervisors: RwLock::default(),
         });
         let restarts = Arc::new(AtomicU64::new(0));
