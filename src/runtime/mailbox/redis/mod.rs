@@ -281,7 +281,7 @@ impl Mailbox for Redis {
                         return Ring::Forgot;
                     }
                     // A Redis that is away is spoken of elsewhere, once for all partitions.
-                    Err(error) if failures % COMPLAIN_EVERY == 0 && self.redis.standing().away.is_none() => {
+                    Err(error) if failures.is_multiple_of(COMPLAIN_EVERY) && self.redis.standing().away.is_none() => {
                         let error = error.source;
                         tracing::warn!(partition, why, %error, "a mailbox is in doubt and cannot be opened anew");
                     }
