@@ -21,6 +21,7 @@ pub use layers::{Faults, Flag, Sources};
 pub use providers::Provider;
 
 use crate::activity::fetch::AllowedHost;
+use crate::gateway::sandbox::Fault;
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
@@ -56,6 +57,14 @@ pub struct Config {
     /// Providers of models, by name.
     #[serde(default)]
     pub providers: BTreeMap<String, Provider>,
+    /// Selling.
+    pub payments: Payments,
+    /// Stripe.
+    pub stripe: Stripe,
+    /// Who may call.
+    pub auth: Auth,
+    /// What operators did.
+    pub audit: Audit,
     /// The history.
     pub journal: Journal,
     /// Logging.
@@ -200,6 +209,92 @@ pub struct Worker {
     pub file_mb: u64,
     /// Where jobs keep their files while they run.
     pub scratch: PathBuf,
+}
+
+/// `[payments]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payments {
+    /// The rail that payments travel on.
+    pub gateway: Rail,
+    /// The currency that credits are sold in.
+    pub currency: String,
+    /// What one credit costs, in minor units of the currency.
+    pub credit_price: i64,
+    /// Who is paid, unless a template names another.
+    pub receiver: String,
+    /// What the sandbox does wrong.
+    pub sandbox_faults: Vec<Fault>,
+}
+
+/// The rail that payments travel on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rail {
+    /// It plays one.
+    Sandbox,
+    /// Stripe.
+    Stripe,
+}
+
+/// `[stripe]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    /// The secret key; empty when there is none.
+    pub secret_key: SecretString,
+    /// What webhooks are signed with, separated by commas; empty when there is nothing.
+    pub webhook_secret: SecretString,
+    /// Where the API is.
+    pub api_base: String,
+    /// How long one call may take, in seconds.
+    pub request_seconds: u64,
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Keys that tokens of people are encrypted with, in base64, the newest first; empty for none.
+    pub encryption_key: SecretString,
+    /// Signing in with Google.
+    pub google: Google,
+}
+
+/// `[auth.google]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Google {
+    /// The client id; empty: nobody can sign in.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// Where browsers are sent to sign in.
+    pub auth_url: String,
+    /// Where codes become tokens.
+    pub token_url: String,
+    /// Whose a token is.
+    pub userinfo_url: String,
+    /// Which application a token was given to.
+    pub tokeninfo_url: String,
+    /// Where tokens are revoked.
+    pub revoke_url: String,
+    /// The keys that sign ID tokens.
+    pub jwks_url: String,
+    /// Who signs ID tokens.
+    pub issuer: String,
+    /// What applications may ask for.
+    pub scopes: Vec<String>,
+    /// Origins that a sign-in may lead back to.
+    pub redirect_origins: Vec<String>,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long it is kept what operators did, in days.
+    pub retention_days: u32,
 }
 
 /// `[journal]`.
