@@ -23,7 +23,7 @@ use super::mailman;
 use super::partition::{Event, Limits};
 use super::room::{self, Permits, Room, Sharing, SharingStanding, Terms};
 use super::root::{self, Root};
-use super::supervisor::{HandOver, Shared, Standing, report};
+use super::supervisor::{HandOver, SWEEPS_MAX, Shared, Standing, report};
 use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
@@ -230,6 +230,7 @@ impl Engine {
             room,
             deps: actor::Deps { clock: parts.clock, inflight },
             partitions: parts.partitions,
+            sweeps: Semaphore::new(SWEEPS_MAX),
             supervisors: RwLock::default(),
         });
         let restarts = Arc::new(AtomicU64::new(0));

@@ -57,6 +57,8 @@ async fn answer(
         }
         Command::Sweep { lane, after, due_by, max } => {
             let after = after.map(|(due, id)| Cursor { due, id });
+            // Never closed. All partitions sweep at once when a Redis forgot: readers of the API get their turn as well.
+            let _turn = shared.sweeps.acquire().await;
             match journal.sweep(partition, &lane, due_by, after.as_ref(), max as u64).await {
                 Ok(envelopes) => {
                     let last = envelopes.last().filter(|_| envelopes.len() == max);

@@ -15,7 +15,7 @@ use self::running::Running;
 use self::wanted::Wanted;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::activity::Activities;
 use super::actor::{self, Adopt, Decide, Entity};
@@ -33,6 +33,9 @@ use crate::domain::{Address, Timestamp};
 
 /// Events that wait for a supervisor before a sender has to wait; what is in hand is bounded by the core's limits.
 const MAILBOX: usize = 65_536;
+
+/// Pages of the outbox that are read at once: half of the journal's connections for reading.
+pub const SWEEPS_MAX: usize = 2;
 
 /// What all supervisors of a node share.
 pub struct Shared {
@@ -54,6 +57,8 @@ pub struct Shared {
     pub deps: actor::Deps,
     /// Partitions in all.
     pub partitions: u32,
+    /// Turns at sweeping the outbox.
+    pub sweeps: Semaphore,
     /// The supervisors of the partitions that are open here.
     pub supervisors: RwLock<HashMap<u32, Addr<Supervisor>>>,
 }
@@ -289,7 +294,8 @@ impl Supervisor {
         actix::spawn(async move {
             let read = shared.mailbox.read(partition, &lane, max, shared.now()).await;
             let envelopes = read.unwrap_or_else(|error| {
-                tracing::warn!(partition, %lane, %error, "the mailbox could not be read");
+                let why = error.source.to_string();
+                tracing::debug!(partition, %lane, why, "the mailbox could not be read; it is opened anew");
                 Vec::new()
             });
             let drained = envelopes.len() < max;
