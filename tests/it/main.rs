@@ -11,6 +11,7 @@ mod http;
 mod journal;
 mod media;
 mod oidc;
+mod people;
 mod postgres;
 mod providers;
 mod server;
