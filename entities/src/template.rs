@@ -53,6 +53,8 @@ pub struct Model {
     pub revision: i64,
     /// What it is found by, in lower case.
     pub words: String,
+    /// Since when the gateway is to be told of it, in milliseconds; null when it was told.
+    pub sync_wanted_at: Option<i64>,
 }
 
 /// It stands alone: rows refer to each other by address, not by foreign key.

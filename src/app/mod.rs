@@ -4,9 +4,11 @@
 //! its limit, the rest goes on at the next start.
 
 pub mod definitions;
+mod gateways;
 pub mod google;
 mod lock;
 pub mod providers;
+pub mod redis;
 mod retention;
 
 use std::net::SocketAddr;
@@ -26,19 +28,22 @@ use uuid::Uuid;
 use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
-use crate::config::{Backend, Config};
+use crate::config::Config;
+use crate::domain::rail;
 use crate::domain::workflow::Activity;
+use crate::gateway::sandbox;
+use crate::gateway::webhook::WEBHOOK_PATH;
 use crate::http;
 use crate::runtime::activity::LaneOptions;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
 use crate::runtime::journal::committer::Committer;
 use crate::runtime::journal::{self, Journal};
-use crate::runtime::mailbox::{Mailbox, Memory};
+use crate::runtime::mailbox::{self, Mailbox, Memory};
 use crate::runtime::partition::Limits;
+use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
 use crate::store::tasks::Tasks;
-use crate::store::templates::Templates;
 use crate::store::{self, Database, settings, tables};
 
 /// Waiting activities of the lane `media` that each partition takes in hand beside those that run.
@@ -50,6 +55,8 @@ const LINK_SECRET: &str = "link_secret";
 const FILE_THREADS_MAX: usize = 16;
 /// Connections of one HTTP worker; one more waits.
 const CONNECTIONS_MAX: usize = 25_000;
+/// Calls to the gateway of payments at once.
+const GATEWAY_CALLS_MAX: usize = 16;
 /// How long a kept connection may be silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -89,6 +96,9 @@ pub enum Error {
         #[source]
         source: Box<activity::storage::Error>,
     },
+    /// The currency that credits are sold in is none.
+    #[error("`payments.currency` cannot be used")]
+    Currency(#[from] crate::domain::money::MalformedCurrency),
     /// Links could not be followed.
     #[error("TLS could not be set up")]
     Tls(#[source] reqwest::Error),
@@ -104,6 +114,15 @@ pub enum Error {
     /// The engine could not start.
     #[error("the engine could not start")]
     Engine(#[from] engine::Error),
+    /// The address of Redis cannot be used.
+    #[error("`redis.url` {0}")]
+    RedisUrl(#[source] crate::runtime::redis::AddressFault),
+    /// Redis could not be asked.
+    #[error("Redis could not be used")]
+    Redis(#[source] crate::runtime::redis::Error),
+    /// Redis may not be trusted with mailboxes.
+    #[error(transparent)]
+    Unfit(crate::runtime::redis::Unfit),
     /// The secret for links is damaged.
     #[error(
         "the setting `{LINK_SECRET}` in the database is damaged: remove it, and links given out so far stop working"
@@ -150,19 +169,23 @@ impl App {
         let fetcher = Fetcher::new(config.fetch.allow_hosts.clone()).map_err(Error::Tls)?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
+        let redis = redis::open(&config, &database, clock).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
             .map_err(machine(format!("the address {}", config.server.bind)))?;
         let bound = listener.local_addr().map_err(machine("the address listened on"))?;
         let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
         let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
         let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
-        let activities = activities.with_providers(providers.clone());
+        let public_url = config.server.public_url(bound);
+        let rail = gateways::open(&config, database.clone(), public_url.clone(), link_secret, Arc::new(clock))?;
+        let activities = activities.with_providers(providers.clone()).with_gateway(rail.gateway.clone());
+        let selling = gateways::selling(&config)?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
             journal: journal.clone(),
             committer,
-            mailbox: mailbox(&config, clock),
+            mailbox: open_mailbox(&config, redis.clone(), clock),
             activities: Arc::new(activities),
             lanes: lanes(&config),
             clock: Arc::new(clock),
@@ -181,18 +204,29 @@ impl App {
             keys: Keys::new(database.clone()),
             google,
             tasks: Tasks::start(journal),
-            templates: Templates::new(database.clone()),
+            selling,
+            gateway: rail.gateway,
+            sandbox: rail.sandbox.clone(),
+            webhooks: rail.webhooks,
+            catalogue: rail.catalogue.clone(),
+            templates: rail.templates,
             link_secret,
             database: database.clone(),
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
-            public_url: config.server.public_url(bound),
+            public_url,
+            redis,
             figures: Default::default(),
             streams: Default::default(),
         });
         let server = listen(&config, state, listener)?;
         let stop = CancellationToken::new();
+        actix::spawn(rail.catalogue.run(stop.clone()));
+        if let Some(sandbox) = rail.sandbox {
+            let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
+            sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
+        }
         let kept =
             retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
         actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
@@ -286,9 +320,11 @@ fn open_activities(config: &Config, storage: Storage, fetcher: Fetcher) -> Resul
         .map_err(machine(format!("the directory {} of the workers", scratch.display())))
 }
 
-fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
-    match config.mailbox.backend {
-        Backend::Memory => Arc::new(Memory::new(config.engine.partitions, Arc::new(clock))),
+fn open_mailbox(config: &Config, redis: Option<Redis>, clock: SystemClock) -> Arc<dyn Mailbox> {
+    let (partitions, clock) = (config.engine.partitions, Arc::new(clock));
+    match redis {
+        None => Arc::new(Memory::new(partitions, clock)),
+        Some(redis) => Arc::new(mailbox::Redis::new(redis, partitions, clock)),
     }
 }
 
@@ -298,6 +334,7 @@ fn lanes(config: &Config) -> Vec<LaneOptions> {
         LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
         LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
         LaneOptions { name: Activity::Provider.lane().into(), concurrency: provider, ahead: provider },
+        LaneOptions { name: rail::LANE.into(), concurrency: GATEWAY_CALLS_MAX, ahead: 2 * GATEWAY_CALLS_MAX },
     ]
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use strum::VariantNames as _;
 use toml::Value;
 use tracing_subscriber::EnvFilter;
 
@@ -9,9 +10,11 @@ use super::layers::Layered;
 use crate::activity::fetch::AllowedHost;
 use crate::activity::storage::{Place, PlaceFault};
 use crate::auth::seal::Seal;
+use crate::gateway::sandbox::Fault;
+use crate::runtime::redis::{Address, AddressFault};
 
 /// Whole numbers and the least and the greatest that each may be.
-const RANGES: [(&str, i64, i64); 18] = [
+const RANGES: &[(&str, i64, i64)] = &[
     ("server.workers", 0, 256),
     ("server.drain_seconds", 0, 3_600),
     ("database.attempt_seconds", 1, 600),
@@ -28,6 +31,8 @@ const RANGES: [(&str, i64, i64); 18] = [
     ("worker.memory_mb", 64, 1_048_576),
     ("worker.cpu_seconds", 1, 86_400),
     ("worker.file_mb", 1, 1_048_576),
+    ("payments.credit_price", 1, 1_000_000_000),
+    ("stripe.request_seconds", 1, 600),
     ("audit.retention_days", 1, 36_500),
     ("journal.retention_days", 1, 36_500),
 ];
@@ -35,14 +40,19 @@ const RANGES: [(&str, i64, i64); 18] = [
 /// A key, and what is wrong with its text, if anything.
 type TextCheck = (&'static str, fn(&str) -> Option<&'static str>);
 
-const TEXTS: [TextCheck; 17] = [
+const TEXTS: &[TextCheck] = &[
     ("server.bind", bind),
     ("server.public_url", public_url),
     ("database.url", database_url),
     ("mailbox.backend", backend),
+    ("redis.url", redis_url),
     ("storage.url", storage_url),
     ("engine.inflight_file", not_empty),
     ("worker.scratch", not_empty),
+    ("payments.gateway", rail),
+    ("payments.currency", currency),
+    ("payments.receiver", not_blank),
+    ("stripe.api_base", api_base),
     ("auth.encryption_key", encryption_key),
     ("auth.google.auth_url", endpoint),
     ("auth.google.token_url", endpoint),
@@ -58,14 +68,14 @@ const TEXTS: [TextCheck; 17] = [
 /// A sentence for every value that cannot be used.
 pub(super) fn values(layered: &Layered) -> Vec<String> {
     let mut faults = Vec::new();
-    for (key, least, greatest) in RANGES {
+    for &(key, least, greatest) in RANGES {
         if let Some(Value::Integer(number)) = layered.value(key)
             && !(least..=greatest).contains(number)
         {
             faults.push(layered.fault(key, &format!("must lie between {least} and {greatest}")));
         }
     }
-    for (key, wrong) in TEXTS {
+    for &(key, wrong) in TEXTS {
         if let Some(Value::String(text)) = layered.value(key)
             && let Some(what) = wrong(text)
         {
@@ -75,6 +85,20 @@ pub(super) fn values(layered: &Layered) -> Vec<String> {
     if let Some(Value::Array(hosts)) = layered.value("fetch.allow_hosts") {
         let wrong = hosts.iter().filter_map(|host| host.as_str()?.parse::<AllowedHost>().err());
         faults.extend(wrong.map(|what| layered.fault("fetch.allow_hosts", &format!("cannot be used: {what}"))));
+    }
+    if let Some(Value::Array(names)) = layered.value("payments.sandbox_faults")
+        && names.iter().any(|name| name.as_str().is_none_or(|name| name.parse::<Fault>().is_err()))
+    {
+        let what = format!("may hold {}", Fault::VARIANTS.join(", "));
+        faults.push(layered.fault("payments.sandbox_faults", &what));
+    }
+    let text = |key: &str| layered.value(key).and_then(Value::as_str).unwrap_or_default();
+    if text("payments.gateway") == "stripe" {
+        for key in ["stripe.secret_key", "stripe.webhook_secret"] {
+            if text(key).trim().is_empty() {
+                faults.push(layered.fault(key, "must be set, because `payments.gateway` is stripe"));
+            }
+        }
     }
     if let Some(Value::Array(origins)) = layered.value("auth.google.redirect_origins") {
         let wrong = origins.iter().filter_map(Value::as_str).filter(|text| !is_origin(text));
@@ -117,11 +141,30 @@ fn database_url(text: &str) -> Option<&'static str> {
 }
 
 fn backend(text: &str) -> Option<&'static str> {
-    match text {
-        "memory" => None,
-        "redis" => Some("cannot be used yet: Redis mailboxes are not part of this release, use memory"),
-        _ => Some("must be memory"),
-    }
+    (!matches!(text, "memory" | "redis")).then_some("must be memory or redis")
+}
+
+fn redis_url(text: &str) -> Option<&'static str> {
+    Address::parse(text).err().map(|AddressFault(what)| what)
+}
+
+fn rail(text: &str) -> Option<&'static str> {
+    (!matches!(text, "sandbox" | "stripe")).then_some("must be sandbox or stripe")
+}
+
+fn currency(text: &str) -> Option<&'static str> {
+    let ok = text.len() == 3 && text.bytes().all(|byte| byte.is_ascii_lowercase());
+    (!ok).then_some("must be three lower-case letters, such as usd")
+}
+
+fn not_blank(text: &str) -> Option<&'static str> {
+    text.trim().is_empty().then_some("must not be blank")
+}
+
+fn api_base(text: &str) -> Option<&'static str> {
+    let ok = reqwest::Url::parse(text)
+        .is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.query().is_none() && url.fragment().is_none());
+    (!ok).then_some("is not an address such as https://api.stripe.com")
 }
 
 fn storage_url(text: &str) -> Option<&'static str> {

@@ -21,6 +21,7 @@ pub use layers::{Faults, Flag, Sources};
 pub use providers::Provider;
 
 use crate::activity::fetch::AllowedHost;
+use crate::gateway::sandbox::Fault;
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
@@ -37,6 +38,8 @@ pub struct Config {
     pub database: Database,
     /// How messages travel.
     pub mailbox: Mailbox,
+    /// The Redis of production.
+    pub redis: Redis,
     /// Where files are kept.
     pub storage: Storage,
     /// Links to files.
@@ -54,6 +57,10 @@ pub struct Config {
     /// Providers of models, by name.
     #[serde(default)]
     pub providers: BTreeMap<String, Provider>,
+    /// Selling.
+    pub payments: Payments,
+    /// Stripe.
+    pub stripe: Stripe,
     /// Who may call.
     pub auth: Auth,
     /// What operators did.
@@ -104,6 +111,28 @@ pub struct Mailbox {
 pub enum Backend {
     /// In this process's memory.
     Memory,
+    /// In Redis.
+    Redis,
+}
+
+/// `[redis]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Its address, which may hold a password.
+    pub url: SecretString,
+    /// Whether one that may drop keys is accepted.
+    pub allow_eviction: bool,
+    /// Whether one that keeps nothing on disk is accepted.
+    pub allow_no_persistence: bool,
+}
+
+impl Redis {
+    /// The address with its password. Never to be logged.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.expose_secret()
+    }
 }
 
 /// `[storage]`.
@@ -180,6 +209,46 @@ pub struct Worker {
     pub file_mb: u64,
     /// Where jobs keep their files while they run.
     pub scratch: PathBuf,
+}
+
+/// `[payments]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Payments {
+    /// The rail that payments travel on.
+    pub gateway: Rail,
+    /// The currency that credits are sold in.
+    pub currency: String,
+    /// What one credit costs, in minor units of the currency.
+    pub credit_price: i64,
+    /// Who is paid, unless a template names another.
+    pub receiver: String,
+    /// What the sandbox does wrong.
+    pub sandbox_faults: Vec<Fault>,
+}
+
+/// The rail that payments travel on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rail {
+    /// It plays one.
+    Sandbox,
+    /// Stripe.
+    Stripe,
+}
+
+/// `[stripe]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stripe {
+    /// The secret key; empty when there is none.
+    pub secret_key: SecretString,
+    /// What webhooks are signed with, separated by commas; empty when there is nothing.
+    pub webhook_secret: SecretString,
+    /// Where the API is.
+    pub api_base: String,
+    /// How long one call may take, in seconds.
+    pub request_seconds: u64,
 }
 
 /// `[auth]`.

@@ -3,10 +3,15 @@
 //! Everything here is pure. No clock, no randomness, no IO: time comes in as a value, orders go out as values. A test
 //! below refuses the names of whatever could do more.
 
+pub mod gateway;
 pub mod ids;
 pub mod input;
 pub mod job;
 pub mod machine;
+pub mod money;
+pub mod payment;
+pub mod rail;
+pub mod refund;
 pub mod task;
 pub mod template;
 pub mod turn;

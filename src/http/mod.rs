@@ -6,6 +6,7 @@
 //! one file per controller.
 
 mod ability;
+mod asking;
 mod audit;
 mod body;
 mod caller;
@@ -21,9 +22,11 @@ mod keys;
 mod metrics;
 mod openapi;
 mod ops;
+mod payment;
 mod pictures;
 mod providers;
 mod query;
+mod sandbox;
 mod streams;
 mod tasks;
 mod templates;
@@ -42,8 +45,13 @@ use crate::auth::api_key::Keys;
 use crate::auth::google::{Google, Off};
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
+use crate::gateway::Gateway;
+use crate::gateway::catalogue::Catalogue;
+use crate::gateway::sandbox::Sandbox;
+use crate::gateway::webhook::Secrets;
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
+use crate::runtime::redis::Redis;
 use crate::store::Database;
 use crate::store::tasks::Tasks;
 use crate::store::templates::Templates;
@@ -53,6 +61,7 @@ pub use caller::Caller;
 pub use envelope::{Reply, TraceId};
 pub use error::{CODE_HEADER, Error};
 pub use openapi::document;
+pub use payment::Selling;
 
 /// How long a link to a result works, in milliseconds, unless configured otherwise.
 pub const LINK_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -69,6 +78,16 @@ pub struct State {
     pub fetcher: Fetcher,
     /// Providers of models: which workflows can run here, and which links were given out.
     pub providers: Arc<Providers>,
+    /// What credits cost, and who is paid.
+    pub selling: Selling,
+    /// The rail that payments travel on.
+    pub gateway: Arc<dyn Gateway>,
+    /// The sandbox, when payments go through it: it has pages of its own.
+    pub sandbox: Option<Sandbox>,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
+    /// What the gateway knows of templates.
+    pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
     /// Signing in with Google, or why nobody can.
@@ -89,6 +108,8 @@ pub struct State {
     pub link_ms: i64,
     /// Where clients reach the service, such as `https://mixvideo.example`; links begin with it.
     pub public_url: String,
+    /// Redis, when the mailboxes are in it.
+    pub redis: Option<Redis>,
     /// What is remembered between two calls for how the service is doing.
     pub figures: health::Figures,
     /// Room for streams of events.
@@ -119,6 +140,8 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(payment::routes)
+                .configure(sandbox::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );

@@ -11,7 +11,7 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
-use super::{audit, files, google, health, keys, metrics, ops, providers, streams, tasks, templates};
+use super::{audit, files, google, health, keys, metrics, ops, payment, providers, sandbox, streams, tasks, templates};
 
 /// A successful answer.
 #[derive(Serialize, ToSchema)]
@@ -230,6 +230,10 @@ pub struct Paging {
         templates::stripe::sync, templates::stripe::sync_all, templates::stripe::diagnose,
         templates::sync_status::status, templates::sync_status::verify, templates::init::init,
         templates::health::health,
+        payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
+        payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
+        payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
+        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,

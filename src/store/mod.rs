@@ -11,6 +11,8 @@ mod claims;
 mod database;
 pub mod definitions;
 pub mod executions;
+pub mod payments;
+pub mod sandbox;
 pub mod settings;
 pub mod sign_ins;
 pub mod tables;

@@ -1,7 +1,9 @@
-//! Templates: what is offered. `changes` writes them, `row` knows their columns.
+//! Templates: what is offered. `changes` writes them, `sync` notes what the gateway knows, `row` knows their
+//! columns.
 
 mod changes;
 mod row;
+mod sync;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use crate::domain::Timestamp;
 use crate::domain::template::{Content, TemplateType};
 
 pub use changes::{Created, NewTemplate};
+pub use sync::Wish;
 
 /// Templates are read for every new task and change by hand.
 const CACHE_MS: i64 = 1_000;

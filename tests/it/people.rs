@@ -29,7 +29,10 @@ async fn people(database: &Database) {
     let first = users::signed_in(database, person("user_1", "ada", Some("h1"))).await.unwrap();
     let again = users::signed_in(database, person("user_2", "ada", None)).await.unwrap();
     assert_eq!((&*again.id, &*again.email), ("user_1", "user_2@example.com"), "one person, two users");
-    assert_eq!(again.refresh_token, first.refresh_token, "a sign-in without a refresh token loses the one that is held");
+    assert_eq!(
+        again.refresh_token, first.refresh_token,
+        "a sign-in without a refresh token loses the one that is held"
+    );
     assert_eq!(users::by_refresh_hash(database, "h1").await.unwrap().unwrap().id, "user_1");
     let new = || Some(KeptRefresh { sealed: "s2".into(), hash: "h2".into() });
     assert!(users::replace_refresh(database, "h1", new()).await.unwrap());

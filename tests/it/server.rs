@@ -8,14 +8,21 @@ use std::time::{Duration, Instant};
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
+use mixvideo::activity::gateway;
 use mixvideo::activity::provider::Callbacks;
 use mixvideo::activity::{Fetcher, Providers, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
 use mixvideo::auth::google::{Google, Off};
+use mixvideo::domain::money::Currency;
+use mixvideo::domain::rail;
 use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
-use mixvideo::http::{LINK_MS, State, configure};
+use mixvideo::gateway::Gateway;
+use mixvideo::gateway::catalogue::{Catalogue, Terms};
+use mixvideo::gateway::sandbox::{self, Sandbox};
+use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
+use mixvideo::http::{LINK_MS, Selling, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
 use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::engine::{Engine, Parts};
@@ -51,6 +58,7 @@ enum Play {
 
 #[derive(Clone)]
 struct Script {
+    gateway: Arc<std::sync::OnceLock<Arc<dyn Gateway>>>,
     plays: Arc<Mutex<HashMap<String, Play>>>,
     storage: Storage,
 }
@@ -58,6 +66,11 @@ struct Script {
 #[async_trait]
 impl Activities for Script {
     async fn run(&self, work: &Work, progress: &Progress, cancel: &CancellationToken) -> Result<Value, Failure> {
+        if *work.lane == *rail::LANE {
+            let gateway = self.gateway.get().unwrap();
+            let call = serde_json::from_str(&work.input).unwrap();
+            return Ok(serde_json::to_value(gateway::carry_out(&**gateway, call).await).unwrap());
+        }
         let call: StepCall = serde_json::from_str(&work.input).unwrap();
         let play = self.plays.lock().unwrap().get(&call.task).cloned();
         match play {
@@ -111,9 +124,12 @@ pub struct Server {
     pub client: String,
     pub other: String,
     pub templates: Templates,
+    /// What the gateway's webhooks are signed with.
+    pub webhooks: Secrets,
     pub database: DatabaseConnection,
     http: Client,
     script: Script,
+    stop: CancellationToken,
     pub directory: tempfile::TempDir,
 }
 
@@ -127,14 +143,26 @@ pub fn served_with<F: Future<Output = ()>>(
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
     test: impl FnOnce(Arc<Server>) -> F,
 ) {
-    actix::System::new().block_on(async {
-        let (server, handle) = start(google).await;
-        let server = Arc::new(server);
-        test(server.clone()).await;
-        handle.stop(false).await;
-        server.release();
-        assert!(server.engine.drain(Duration::from_secs(10)).await, "the engine did not drain in time");
-    });
+    actix::System::new().block_on(run(None, google, test));
+}
+
+/// Runs a test against a server whose payments go through `gateway`, or the sandbox.
+pub async fn served_by<F: Future<Output = ()>>(gateway: Option<Arc<dyn Gateway>>, test: impl FnOnce(Arc<Server>) -> F) {
+    run(gateway, async |_, _| Err(Off::NoClient), test).await;
+}
+
+async fn run<F: Future<Output = ()>>(
+    gateway: Option<Arc<dyn Gateway>>,
+    google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
+    test: impl FnOnce(Arc<Server>) -> F,
+) {
+    let (server, handle) = start(gateway, google).await;
+    let server = Arc::new(server);
+    test(server.clone()).await;
+    handle.stop(false).await;
+    server.release();
+    server.stop.cancel();
+    assert!(server.engine.drain(Duration::from_secs(10)).await, "the engine did not drain in time");
 }
 
 /// Takes a model and a prompt, and does nothing with them.
@@ -162,6 +190,7 @@ pub fn library() -> Arc<Library> {
 }
 
 async fn start(
+    gateway: Option<Arc<dyn Gateway>>,
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
 ) -> (Server, actix_web::dev::ServerHandle) {
     let directory = tempfile::tempdir().unwrap();
@@ -169,7 +198,7 @@ async fn start(
     let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
     let library = library();
     let journal = Journal::open(&Options::new(&url), tables::ALL, PARTITIONS).await.unwrap();
-    let script = Script { plays: Arc::default(), storage: storage.clone() };
+    let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(TestClock::default());
     let engine = Engine::start(Parts {
         kinds: tables::kinds(&library),
@@ -177,7 +206,9 @@ async fn start(
         journal: journal.clone(),
         mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
         activities: Arc::new(script.clone()),
-        lanes: ["local", "media"].map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 }).to_vec(),
+        lanes: ["local", "media", rail::LANE]
+            .map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 })
+            .to_vec(),
         clock: clock.clone(),
         inflight: None,
         limits: Limits::default(),
@@ -189,9 +220,30 @@ async fn start(
     let templates = Templates::new(database.clone());
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
+    let parts = sandbox::Parts {
+        database: database.clone(),
+        clock: clock.clone(),
+        public_url: base.clone(),
+        secret: [7; 32],
+        faults: Vec::new(),
+    };
+    let sandbox = Sandbox::new(parts);
+    let gateway = gateway.unwrap_or_else(|| Arc::new(sandbox.clone()));
+    assert!(script.gateway.set(gateway.clone()).is_ok());
+    let terms = Terms { currency: "usd".into(), credit_price: 100 };
+    let catalogue = Catalogue::new(gateway.clone(), templates.clone(), terms, &[7; 32], clock.clone());
+    let webhooks = sandbox.webhook_secrets();
+    let signed_with = webhooks.clone();
+    let stop = CancellationToken::new();
+    sandbox::sender::spawn(sandbox.clone(), format!("{base}{WEBHOOK_PATH}"), stop.clone()).unwrap();
     let google = google(&base, database.clone()).await;
     let state = Data::new(State {
         engine: engine.clone(),
+        selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
+        gateway,
+        sandbox: Some(sandbox),
+        webhooks,
+        catalogue,
         library,
         providers: Providers::new(BTreeMap::new(), Callbacks::new(base.clone(), [7; 32])).unwrap(),
         storage,
@@ -206,6 +258,7 @@ async fn start(
         link_secret: [7; 32],
         link_ms: LINK_MS,
         public_url: format!("{base}/"),
+        redis: None,
         figures: Default::default(),
         streams: Default::default(),
     });
@@ -226,9 +279,11 @@ async fn start(
         client: String::new(),
         other: String::new(),
         templates,
+        webhooks: signed_with,
         database,
-        http: Client::new(),
+        http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
         script,
+        stop,
         directory,
     };
     server.operator = server.key(Role::Operator, None, None).await.1;
@@ -390,4 +445,12 @@ pub async fn send(request: RequestBuilder) -> Answer {
     let text = response.text().await.unwrap();
     let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
     Answer { status, headers, body }
+}
+
+impl Answer {
+    /// It is a success that says nothing more.
+    pub fn data_free(&self) {
+        assert_eq!(self.status, 200, "{}", self.body);
+        assert!(self.body.get("data").is_none(), "{}", self.body);
+    }
 }

@@ -170,7 +170,7 @@ async fn read(mut response: Response, limit_bytes: u64) -> Result<Fetched, Error
 }
 
 /// How long the server asks to be left alone: in seconds, or until a time by its own clock (RFC 9110, 10.2.3).
-pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let asked = text(headers, RETRY_AFTER)?;
     match asked.parse() {
         Ok(seconds) => Some(Duration::from_secs(seconds)),

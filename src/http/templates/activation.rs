@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{draft, no_template};
+use super::{draft, no_template, stripe};
 use crate::http::caller::Caller;
 use crate::http::envelope::Reply;
 use crate::http::error::Error;
@@ -17,15 +17,19 @@ use crate::store::templates::Template;
 pub struct Activation {
     /// Whether it can be run.
     is_active: bool,
-    /// Whether Stripe knows it as it is; false until a gateway exists.
+    /// Whether Stripe knows it as it is.
     stripe_synced: bool,
+    /// What its operator should know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
 }
 
 /// Lets a template be run.
 #[utoipa::path(post, path = "/templates/activate/{code}", tag = "templates", params(("code" = String, Path)),
     responses((status = 200, description = "It can be run", body = openapi::Success<Activation>), openapi::Managing))]
 pub(in crate::http) async fn activate(path: Path<String>, state: Data<State>, caller: Caller) -> Result<Reply, Error> {
-    shown("Template activated successfully", &set(&state, &caller, &path, true).await?)
+    let template = set(&state, &caller, &path, true).await?;
+    shown(&state, "Template activated successfully", &template).await
 }
 
 /// Lets a template no longer be run. Tasks under way go on.
@@ -36,11 +40,16 @@ pub(in crate::http) async fn deactivate(
     state: Data<State>,
     caller: Caller,
 ) -> Result<Reply, Error> {
-    shown("Template deactivated successfully", &set(&state, &caller, &path, false).await?)
+    let template = set(&state, &caller, &path, false).await?;
+    shown(&state, "Template deactivated successfully", &template).await
 }
 
-fn shown(message: &str, template: &Template) -> Result<Reply, Error> {
-    Reply::ok(message, &Activation { is_active: template.is_active, stripe_synced: template.is_synced() })
+/// Tells Stripe, and answers.
+async fn shown(state: &State, message: &str, template: &Template) -> Result<Reply, Error> {
+    let mut warnings = Vec::new();
+    let stripe_synced =
+        template.is_synced() || stripe::told_of_change(state, &template.code, &mut warnings).await.is_some();
+    Reply::ok(message, &Activation { is_active: template.is_active, stripe_synced, warnings })
 }
 
 /// Makes the template `code` active or inactive; one that is so already stays as it is.

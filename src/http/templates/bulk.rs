@@ -85,6 +85,10 @@ pub(in crate::http) async fn bulk(
     for code in codes {
         match apply(&state, &caller, operation, code).await {
             Ok(()) => done.successful.push(code.to_owned()),
+            // The gateway has its moods with each template alone.
+            Err(error) if operation == Operation::SyncStripe && matches!(error, Error::Unavailable { .. }) => {
+                done.failed.push(BulkFailed { code: code.to_owned(), error: error.sentence() });
+            }
             // It is the service that fails, and not this template: the caller repeats the call.
             Err(error) if error.status().is_server_error() => return Err(error),
             Err(error) => done.failed.push(BulkFailed { code: code.to_owned(), error: error.sentence() }),
@@ -95,9 +99,21 @@ pub(in crate::http) async fn bulk(
 
 async fn apply(state: &State, caller: &Caller, operation: Operation, code: &str) -> Result<(), Error> {
     match operation {
-        Operation::SyncStripe => Err(stripe::refusal(state, code).await),
-        Operation::Activate => activation::set(state, caller, code, true).await.map(drop),
-        Operation::Deactivate => activation::set(state, caller, code, false).await.map(drop),
+        Operation::SyncStripe => stripe::told(state, code, true).await.map(drop),
+        Operation::Activate => {
+            activation::set(state, caller, code, true).await?;
+            told(state, code).await
+        }
+        Operation::Deactivate => {
+            activation::set(state, caller, code, false).await?;
+            told(state, code).await
+        }
         Operation::Delete => delete::remove(state, caller, code).await,
     }
+}
+
+/// Tells Stripe of a switch that is made already; what does not work now is tried again by itself.
+async fn told(state: &State, code: &str) -> Result<(), Error> {
+    stripe::told_of_change(state, code, &mut Vec::new()).await;
+    Ok(())
 }

@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::no_template;
+use super::{no_template, stripe};
 use crate::http::caller::Caller;
 use crate::http::envelope::Reply;
 use crate::http::error::Error;
@@ -25,11 +25,12 @@ pub(in crate::http) async fn delete(path: Path<String>, state: Data<State>, call
     Reply::ok("Template deleted successfully", &Deleted { deleted: true })
 }
 
-/// Deletes the template `code`.
+/// Deletes the template `code`, at Stripe too: if that does not work now, it is tried again by itself.
 pub(super) async fn remove(state: &State, caller: &Caller, code: &str) -> Result<(), Error> {
     if !state.templates.delete(code, state.now()).await? {
         return Err(no_template(code));
     }
     tracing::info!(code, by = caller.key_id(), "a template is deleted");
+    stripe::told_of_change(state, code, &mut Vec::new()).await;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! `/templates`: what is offered, who may change it, and running it. One file for each thing that can be done.
 //!
-//! Operators write templates; every key may read and run them. What touches Stripe says that it cannot be done here, as
-//! long as there is no gateway: see `stripe`.
+//! Operators write templates; every key may read and run them. The gateway is told of every change by whoever makes it,
+//! and again by `gateway::catalogue` should that fail: see `stripe`.
 
 pub(super) mod activation;
 pub(super) mod bulk;

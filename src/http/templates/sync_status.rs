@@ -1,4 +1,5 @@
-//! `GET /templates/sync-status` and `GET /templates/verify-sync/{code}`: what Stripe knows, as far as the database says.
+//! `GET /templates/sync-status` and `GET /templates/verify-sync/{code}`: what Stripe knows: the first as far
+//! as the database says, the second as Stripe itself says.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
@@ -6,7 +7,6 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::no_template;
-use super::stripe::NO_GATEWAY;
 use crate::http::envelope::{Reply, rfc3339};
 use crate::http::error::Error;
 use crate::http::query::Query;
@@ -57,7 +57,7 @@ pub struct SyncVerified {
     template_code: String,
     /// Whether Stripe knows it as it is.
     synced: bool,
-    /// What is missing.
+    /// What is missing or differs.
     issues: Vec<String>,
     /// Its product at Stripe.
     stripe_product_id: Option<String>,
@@ -96,36 +96,24 @@ fn listed(template: Template) -> SyncListed {
     }
 }
 
-/// How a template stands with Stripe.
+/// How a template stands with Stripe, as Stripe itself says.
 #[utoipa::path(get, path = "/templates/verify-sync/{code}", tag = "templates", params(("code" = String, Path)),
     responses((status = 200, description = "What was found", body = openapi::Success<SyncVerified>), openapi::Operating))]
 pub(in crate::http) async fn verify(path: Path<String>, state: Data<State>) -> Result<Reply, Error> {
     let template = state.templates.by_code(&path, state.now()).await?.ok_or_else(|| no_template(&path))?;
-    let verified = verified(&template);
-    Ok(Reply::ok("Template sync verified successfully", &verified)?.no_store())
-}
-
-fn verified(template: &Template) -> SyncVerified {
-    let mut issues = Vec::new();
-    for (what, id) in [("product", &template.stripe_product_id), ("price", &template.stripe_price_id)] {
-        if id.is_none() {
-            issues.push(format!("Template has no Stripe {what}"));
-        }
-    }
-    let synced = template.is_synced();
-    if issues.is_empty() && !synced {
-        issues.push("Template has changed since Stripe was told of it".to_owned());
-    }
-    let recommendations = match synced {
-        true => vec!["Template is properly synced with Stripe".to_owned()],
-        false => vec![format!("Template runs without Stripe; it cannot be synced: {NO_GATEWAY}")],
+    let issues = state.catalogue.verify(&template).await?.issues;
+    let synced = issues.is_empty();
+    let recommendation = match synced {
+        true => "Template is properly synced with Stripe".to_owned(),
+        false => format!("Sync it: POST /templates/sync/{} with forceUpdate true", template.code),
     };
-    SyncVerified {
+    let verified = SyncVerified {
         template_code: template.code.clone(),
         synced,
         issues,
         stripe_product_id: template.stripe_product_id.clone(),
         stripe_price_id: template.stripe_price_id.clone(),
-        recommendations,
-    }
+        recommendations: vec![recommendation],
+    };
+    Ok(Reply::ok("Template sync verified successfully", &verified)?.no_store())
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::draft::{self, Draft};
-use super::no_template;
+use super::{no_template, stripe};
 use crate::http::body;
 use crate::http::caller::Caller;
 use crate::http::envelope::Reply;
@@ -20,7 +20,7 @@ use crate::store::templates::Template;
 pub struct Updated {
     /// It is as it was asked for.
     updated: bool,
-    /// Whether Stripe knows it as it is; false until a gateway exists.
+    /// Whether Stripe knows it as it is.
     stripe_synced: bool,
     /// What its operator should know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -48,7 +48,8 @@ pub(in crate::http) async fn update(
     });
     let template = changed.await?.ok_or_else(|| no_template(&path))??;
     tracing::info!(code = template.code, revision = template.revision, by = caller.key_id(), "a template is changed");
-    let updated = Updated { updated: true, stripe_synced: template.is_synced(), warnings };
+    let stripe_synced = template.is_synced() || stripe::told_of_change(&state, &path, &mut warnings).await.is_some();
+    let updated = Updated { updated: true, stripe_synced, warnings };
     Reply::ok("Template updated successfully", &updated)
 }
 

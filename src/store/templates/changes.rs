@@ -121,6 +121,7 @@ impl Templates {
             .col_expr(Column::DeletedAt, Expr::value(now.0))
             .col_expr(Column::UpdatedAt, Expr::value(now.0))
             .col_expr(Column::IsActive, Expr::value(false))
+            .col_expr(Column::SyncWantedAt, Expr::value(now.0))
             .filter(Column::Code.eq(code))
             .filter(Column::DeletedAt.is_null());
         let deleted = self.database.write("delete the template", async |db| delete.exec(db).await).await;

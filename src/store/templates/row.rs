@@ -103,6 +103,7 @@ pub(super) fn of_template(template: &Template) -> template::Model {
         updated_at: template.updated_at.0,
         deleted_at: None,
         revision: signed(template.revision),
+        sync_wanted_at: Some(template.updated_at.0),
     }
 }
 
@@ -131,7 +132,7 @@ pub(super) fn of_revision(template: &Template, by: &str) -> template_revision::M
     }
 }
 
-fn signed(revision: u64) -> i64 {
+pub(super) fn signed(revision: u64) -> i64 {
     i64::try_from(revision).unwrap_or(i64::MAX)
 }
 
