@@ -14,6 +14,7 @@ mod media;
 mod nodes;
 mod oidc;
 mod payments;
+mod people;
 mod postgres;
 mod providers;
 mod redis_server;
