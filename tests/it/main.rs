@@ -15,4 +15,5 @@ mod providers;
 mod server;
 mod site;
 mod storage;
+mod stripe;
 mod templates;

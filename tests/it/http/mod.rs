@@ -8,5 +8,5 @@ mod ops;
 mod roles;
 mod streams;
 mod tasks;
-mod templates;
+pub mod templates;
 mod validation;
