@@ -7,6 +7,7 @@ pub mod definitions;
 pub mod gateways;
 mod lock;
 pub mod providers;
+pub mod redis;
 mod retention;
 
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ use uuid::Uuid;
 use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
-use crate::config::{Backend, Config};
+use crate::config::Config;
 use crate::domain::workflow::Activity;
 use crate::gateway::sandbox;
 use crate::gateway::webhook::WEBHOOK_PATH;
@@ -36,8 +37,9 @@ use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
 use crate::runtime::journal::committer::Committer;
 use crate::runtime::journal::{self, Journal};
-use crate::runtime::mailbox::{Mailbox, Memory};
+use crate::runtime::mailbox::{self, Mailbox, Memory};
 use crate::runtime::partition::Limits;
+use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
 use crate::store::tasks::Tasks;
 use crate::store::{self, Database, settings, tables};
@@ -102,6 +104,15 @@ pub enum Error {
     /// The engine could not start.
     #[error("the engine could not start")]
     Engine(#[from] engine::Error),
+    /// The address of Redis cannot be used.
+    #[error("`redis.url` {0}")]
+    RedisUrl(#[source] crate::runtime::redis::AddressFault),
+    /// Redis could not be asked.
+    #[error("Redis could not be used")]
+    Redis(#[source] crate::runtime::redis::Error),
+    /// Redis may not be trusted with mailboxes.
+    #[error(transparent)]
+    Unfit(crate::runtime::redis::Unfit),
     /// The secret for links is damaged.
     #[error(
         "the setting `{LINK_SECRET}` in the database is damaged: remove it, and links given out so far stop working"
@@ -148,6 +159,7 @@ impl App {
         let fetcher = Fetcher::new(config.fetch.allow_hosts.clone()).map_err(Error::Tls)?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
+        let redis = redis::open(&config, &database, clock).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
             .map_err(machine(format!("the address {}", config.server.bind)))?;
         let bound = listener.local_addr().map_err(machine("the address listened on"))?;
@@ -162,7 +174,7 @@ impl App {
             kinds: tables::kinds(&library),
             journal: journal.clone(),
             committer,
-            mailbox: mailbox(&config, clock),
+            mailbox: open_mailbox(&config, redis.clone(), clock),
             activities: Arc::new(activities),
             lanes: lanes(&config),
             clock: Arc::new(clock),
@@ -190,6 +202,7 @@ impl App {
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
             public_url,
+            redis,
             figures: Default::default(),
             streams: Default::default(),
         });
@@ -291,9 +304,11 @@ fn open_activities(config: &Config, storage: Storage, fetcher: Fetcher) -> Resul
         .map_err(machine(format!("the directory {} of the workers", scratch.display())))
 }
 
-fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
-    match config.mailbox.backend {
-        Backend::Memory => Arc::new(Memory::new(config.engine.partitions, Arc::new(clock))),
+fn open_mailbox(config: &Config, redis: Option<Redis>, clock: SystemClock) -> Arc<dyn Mailbox> {
+    let (partitions, clock) = (config.engine.partitions, Arc::new(clock));
+    match redis {
+        None => Arc::new(Memory::new(partitions, clock)),
+        Some(redis) => Arc::new(mailbox::Redis::new(redis, partitions, clock)),
     }
 }
 

@@ -18,7 +18,8 @@ use super::table::aligned;
 use super::{Error, database, print_json};
 use crate::activity::storage::{self, Storage};
 use crate::activity::worker::{self, Job, Limits, WorkerPool};
-use crate::config::{Config, Faults};
+use crate::app;
+use crate::config::{Backend, Config, Faults};
 use crate::runtime::clock::{Clock, SystemClock};
 
 /// Less free space than this is a fault: renders and the journal need room.
@@ -27,6 +28,8 @@ const FREE_MB_MIN: u64 = 512;
 const SKEW_MS_MAX: i64 = 5_000;
 /// A machine whose clock is before this release was made is wrong: 2026-01-01.
 const EARLIEST_MS: i64 = 1_767_225_600_000;
+/// How long Redis may take to answer.
+const REDIS_LIMIT: Duration = Duration::from_secs(5);
 /// How long one trial may take.
 const TRIAL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -78,6 +81,9 @@ pub(super) async fn run(args: Args, config: Result<Config, Faults>) -> Result<()
 async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     let mut checks = vec![Check::of("configuration", Ok("every key is known and every value can be used".to_owned()))];
     checks.extend(look_at_database(config).await);
+    if config.mailbox.backend == Backend::Redis {
+        checks.extend(look_at_redis(config).await);
+    }
     checks.push(Check::of("disk", free_space(config).await));
     let storage = tokio::time::timeout(TRIAL_LIMIT, look_at_storage(config)).await;
     checks.push(Check::of("storage", storage.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))));
@@ -111,6 +117,38 @@ async fn look_at_database(config: &Config) -> Vec<Check> {
         Check::of("database settings", settings(&db).await),
         Check::of("database clock", skew(&db).await),
     ]
+}
+
+async fn look_at_redis(config: &Config) -> Vec<Check> {
+    // It reads and changes nothing, and so needs no prefix of the installation's.
+    let redis = match app::redis::connect(&config.redis, "mixvideo-doctor".to_owned(), SystemClock) {
+        Ok(redis) => redis,
+        Err(error) => return vec![Check::of("redis", Err(super::error::with_causes(&error)))],
+    };
+    let reached = redis.reached(REDIS_LIMIT).await;
+    let standing = redis.standing();
+    if reached.is_err() {
+        return vec![Check::of("redis", Err(standing.sentence(SystemClock.now())))];
+    }
+    let versions: Vec<&str> = standing.servers.iter().map(|server| &*server.version).collect();
+    let says = format!("{} answers ({}, Redis {})", standing.address, standing.mode, versions.join(", "));
+    let mut checks = vec![Check::of("redis", Ok(says))];
+    match redis.fitness().await {
+        Err(error) => checks.push(Check::of("redis settings", Err(super::error::with_causes(&error)))),
+        Ok(fitness) => {
+            let warnings: Vec<String> = standing.warnings.into_iter().chain(fitness.warnings.clone()).collect();
+            let faults = app::redis::faults(&config.redis, fitness);
+            checks.extend(faults.iter().map(|unfit| Check::of("redis settings", Err(unfit.to_string()))));
+            checks.extend(
+                warnings.into_iter().map(|warning| Check::of("redis settings", Ok(format!("note: {warning}")))),
+            );
+            if checks.len() == 1 {
+                let says = "it drops no keys and keeps its data on disk".to_owned();
+                checks.push(Check::of("redis settings", Ok(says)));
+            }
+        }
+    }
+    checks
 }
 
 async fn schema(db: &DatabaseConnection) -> Result<String, String> {

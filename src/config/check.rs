@@ -10,6 +10,7 @@ use super::layers::Layered;
 use crate::activity::fetch::AllowedHost;
 use crate::activity::storage::{Place, PlaceFault};
 use crate::gateway::sandbox::Fault;
+use crate::runtime::redis::{Address, AddressFault};
 
 /// Whole numbers and the least and the greatest that each may be.
 const RANGES: [(&str, i64, i64); 19] = [
@@ -37,11 +38,12 @@ const RANGES: [(&str, i64, i64); 19] = [
 /// A key, and what is wrong with its text, if anything.
 type TextCheck = (&'static str, fn(&str) -> Option<&'static str>);
 
-const TEXTS: [TextCheck; 13] = [
+const TEXTS: [TextCheck; 14] = [
     ("server.bind", bind),
     ("server.public_url", public_url),
     ("database.url", database_url),
     ("mailbox.backend", backend),
+    ("redis.url", redis_url),
     ("storage.url", storage_url),
     ("engine.inflight_file", not_empty),
     ("worker.scratch", not_empty),
@@ -107,11 +109,11 @@ fn database_url(text: &str) -> Option<&'static str> {
 }
 
 fn backend(text: &str) -> Option<&'static str> {
-    match text {
-        "memory" => None,
-        "redis" => Some("cannot be used yet: Redis mailboxes are not part of this release, use memory"),
-        _ => Some("must be memory"),
-    }
+    (!matches!(text, "memory" | "redis")).then_some("must be memory or redis")
+}
+
+fn redis_url(text: &str) -> Option<&'static str> {
+    Address::parse(text).err().map(|AddressFault(what)| what)
 }
 
 fn rail(text: &str) -> Option<&'static str> {

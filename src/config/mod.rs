@@ -38,6 +38,8 @@ pub struct Config {
     pub database: Database,
     /// How messages travel.
     pub mailbox: Mailbox,
+    /// The Redis of production.
+    pub redis: Redis,
     /// Where files are kept.
     pub storage: Storage,
     /// Links to files.
@@ -105,6 +107,28 @@ pub struct Mailbox {
 pub enum Backend {
     /// In this process's memory.
     Memory,
+    /// In Redis.
+    Redis,
+}
+
+/// `[redis]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Its address, which may hold a password.
+    pub url: SecretString,
+    /// Whether one that may drop keys is accepted.
+    pub allow_eviction: bool,
+    /// Whether one that keeps nothing on disk is accepted.
+    pub allow_no_persistence: bool,
+}
+
+impl Redis {
+    /// The address with its password. Never to be logged.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.expose_secret()
+    }
 }
 
 /// `[storage]`.

@@ -45,6 +45,7 @@ use crate::gateway::sandbox::Sandbox;
 use crate::gateway::webhook::Secrets;
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
+use crate::runtime::redis::Redis;
 use crate::store::Database;
 use crate::store::tasks::Tasks;
 use crate::store::templates::Templates;
@@ -96,6 +97,8 @@ pub struct State {
     pub link_ms: i64,
     /// Where clients reach the service, such as `https://mixvideo.example`; links begin with it.
     pub public_url: String,
+    /// Redis, when the mailboxes are in it.
+    pub redis: Option<Redis>,
     /// What is remembered between two calls for how the service is doing.
     pub figures: health::Figures,
     /// Room for streams of events.

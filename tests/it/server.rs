@@ -203,6 +203,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
         link_secret: [7; 32],
         link_ms: LINK_MS,
         public_url: format!("{base}/"),
+        redis: None,
         figures: Default::default(),
         streams: Default::default(),
     });
