@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
-# compiler, PostgreSQL 15, Redis, ffmpeg and Python, at the versions that the distribution pins; an S3 server from PyPI, at the
-# versions in tests/s3/requirements.txt), and starts a private PostgreSQL, Redis, Redis Cluster and S3 for the tests, which are gone afterwards.
+# compiler, PostgreSQL 15, Redis, ffmpeg, Chromium and Python, at the versions that the distribution pins; an S3 server
+# from PyPI, at the versions in tests/s3/requirements.txt), and starts a private PostgreSQL, Redis, Redis Cluster and S3 for
+# the tests, which are gone afterwards.
 # With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
 # "journal".
 set -euo pipefail
@@ -26,6 +27,10 @@ if ! command -v ffprobe >/dev/null || ! command -v ffmpeg >/dev/null; then
 fi
 if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
     missing+=(redis-server)
+fi
+# The browser that people sign in with.
+if ! command -v chromium >/dev/null; then
+    missing+=(chromium)
 fi
 # The S3 server lives in an environment of its own.
 if ! python3 -c 'import ensurepip' 2>/dev/null; then
@@ -73,6 +78,11 @@ fi
 if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
     command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
     (cd tests/aimock && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
+# What stands in for Google, and what drives a browser to it, at the versions of their lock file.
+if [ ! -d tests/oidc/node_modules/oidc-provider ]; then
+    (cd tests/oidc && npm ci --no-audit --no-fund --loglevel=error >&2)
 fi
 
 if [ $# = 0 ]; then

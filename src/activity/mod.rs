@@ -8,6 +8,7 @@
 //! come from its user and must not open another's files.
 
 pub mod fetch;
+pub mod gateway;
 pub mod here;
 mod image;
 mod noop;
@@ -38,6 +39,7 @@ pub use worker::WorkerPool;
 
 use crate::domain::Failure;
 use crate::domain::workflow::{Activity, StepCall};
+use crate::gateway::Gateway;
 use worker::{Job, OUTPUT, input_name};
 
 /// The largest file that a step takes from storage or a worker, in bytes.
@@ -54,6 +56,7 @@ pub struct Activities {
     workers: WorkerPool,
     scratch: PathBuf,
     providers: Option<Arc<Providers>>,
+    gateway: Option<Arc<dyn Gateway>>,
 }
 
 /// The circumstances of a step that is running.
@@ -74,13 +77,19 @@ impl Activities {
         std::fs::create_dir_all(scratch)?;
         let scratch = scratch.canonicalize()?;
         sweep(&scratch)?;
-        Ok(Self { storage, fetcher, workers, scratch, providers: None })
+        Ok(Self { storage, fetcher, workers, scratch, providers: None, gateway: None })
     }
 
     /// The same with providers of models.
     #[must_use]
     pub fn with_providers(self, providers: Arc<Providers>) -> Self {
         Self { providers: Some(providers), ..self }
+    }
+
+    /// The same with a gateway of payments.
+    #[must_use]
+    pub fn with_gateway(self, gateway: Arc<dyn Gateway>) -> Self {
+        Self { gateway: Some(gateway), ..self }
     }
 
     /// Where the steps' files are.

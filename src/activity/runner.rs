@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
-use super::{Activities, Running, provider};
-use crate::domain::Failure;
+use super::{Activities, Running, gateway, provider};
 use crate::domain::workflow::StepCall;
+use crate::domain::{Failure, rail};
 use crate::runtime::activity;
 
 /// How much longer than its own limit a step may take before it is dropped: a worker is stopped at the limit itself.
@@ -22,6 +22,9 @@ impl activity::Activities for Activities {
         progress: &activity::Progress,
         cancel: &CancellationToken,
     ) -> Result<Value, Failure> {
+        if *work.lane == *rail::LANE {
+            return gateway::run(self.gateway.as_deref(), work).await;
+        }
         let call: StepCall = serde_json::from_str(&work.input)
             .map_err(|error| Failure::fatal("step_unreadable", format!("the step cannot be read: {error}")))?;
         if let Some(job) = &call.job {

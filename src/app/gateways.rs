@@ -7,11 +7,13 @@ use secrecy::ExposeSecret as _;
 
 use super::Error;
 use crate::config::{Config, Rail};
+use crate::domain::money::{Currency, MalformedCurrency};
 use crate::gateway::Gateway;
 use crate::gateway::catalogue::{Catalogue, Terms};
 use crate::gateway::sandbox::{self, Sandbox};
 use crate::gateway::stripe::Stripe;
 use crate::gateway::webhook::Secrets;
+use crate::http::Selling;
 use crate::runtime::clock::Clock;
 use crate::store::Database;
 use crate::store::templates::Templates;
@@ -62,4 +64,17 @@ pub(super) fn open(
 pub fn stripe(config: &Config, clock: Arc<dyn Clock>) -> Result<Stripe, reqwest::Error> {
     let limit = Duration::from_secs(config.stripe.request_seconds);
     Stripe::new(&config.stripe.api_base, config.stripe.secret_key.clone(), limit, clock)
+}
+
+/// What credits cost, as it is configured.
+///
+/// # Errors
+/// When the currency is none.
+pub(super) fn selling(config: &Config) -> Result<Selling, MalformedCurrency> {
+    let payments = &config.payments;
+    Ok(Selling {
+        currency: Currency::parse(&payments.currency)?,
+        credit_price: payments.credit_price,
+        receiver: payments.receiver.clone(),
+    })
 }

@@ -5,6 +5,7 @@
 
 pub mod definitions;
 pub mod gateways;
+pub mod google;
 mod lock;
 pub mod providers;
 pub mod redis;
@@ -28,6 +29,7 @@ use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
 use crate::config::Config;
+use crate::domain::rail;
 use crate::domain::workflow::Activity;
 use crate::gateway::sandbox;
 use crate::gateway::webhook::WEBHOOK_PATH;
@@ -53,6 +55,8 @@ const LINK_SECRET: &str = "link_secret";
 const FILE_THREADS_MAX: usize = 16;
 /// Connections of one HTTP worker; one more waits.
 const CONNECTIONS_MAX: usize = 25_000;
+/// Calls to the gateway of payments at once.
+const GATEWAY_CALLS_MAX: usize = 16;
 /// How long a kept connection may be silent.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
@@ -80,6 +84,9 @@ pub enum Error {
     /// The providers of models cannot be used.
     #[error(transparent)]
     Providers(#[from] providers::Error),
+    /// Signing in with Google cannot be set up.
+    #[error(transparent)]
+    Google(#[from] crate::auth::google::Unusable),
     /// The storage for files could not be opened.
     #[error("the storage {url} could not be opened")]
     Storage {
@@ -89,6 +96,9 @@ pub enum Error {
         #[source]
         source: Box<activity::storage::Error>,
     },
+    /// The currency that credits are sold in is none.
+    #[error("`payments.currency` cannot be used")]
+    Currency(#[from] crate::domain::money::MalformedCurrency),
     /// Links could not be followed.
     #[error("TLS could not be set up")]
     Tls(#[source] reqwest::Error),
@@ -166,9 +176,10 @@ impl App {
         let callbacks = Callbacks::new(config.server.public_url(bound), link_secret);
         let providers = providers::open(&config.providers, |name| std::env::var(name).ok(), callbacks)?;
         let activities = open_activities(&config, storage.clone(), fetcher.clone())?;
-        let activities = activities.with_providers(providers.clone());
         let public_url = config.server.public_url(bound);
         let rail = gateways::open(&config, database.clone(), public_url.clone(), link_secret, Arc::new(clock))?;
+        let activities = activities.with_providers(providers.clone()).with_gateway(rail.gateway.clone());
+        let selling = gateways::selling(&config)?;
         let committer = Committer::spawn(&journal).map_err(machine("a thread for the committer"))?;
         let engine = Engine::start(Parts {
             kinds: tables::kinds(&library),
@@ -183,6 +194,7 @@ impl App {
             partitions: config.engine.partitions,
         })
         .await?;
+        let google = google::open(&config, &config.server.public_url(bound), &database)?;
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
@@ -190,14 +202,16 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
+            google,
             tasks: Tasks::start(journal),
+            selling,
             gateway: rail.gateway,
             sandbox: rail.sandbox.clone(),
             webhooks: rail.webhooks,
             catalogue: rail.catalogue.clone(),
             templates: rail.templates,
             link_secret,
-            database,
+            database: database.clone(),
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
@@ -213,7 +227,9 @@ impl App {
             let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
             sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
         }
-        actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
+        let kept =
+            retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
+        actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
         Ok(Self { base_url: local_url(bound), engine, server, drain, stop, lock })
@@ -318,6 +334,7 @@ fn lanes(config: &Config) -> Vec<LaneOptions> {
         LaneOptions { name: Activity::Render.lane().into(), concurrency: media, ahead: media + MEDIA_AHEAD },
         LaneOptions { name: Activity::Noop.lane().into(), concurrency: local, ahead: local },
         LaneOptions { name: Activity::Provider.lane().into(), concurrency: provider, ahead: provider },
+        LaneOptions { name: rail::LANE.into(), concurrency: GATEWAY_CALLS_MAX, ahead: 2 * GATEWAY_CALLS_MAX },
     ]
 }
 

@@ -19,8 +19,10 @@ use super::{Error, database, print_json};
 use crate::activity::storage::{self, Storage};
 use crate::activity::worker::{self, Job, Limits, WorkerPool};
 use crate::app;
+use crate::auth::google::Off;
 use crate::config::{Backend, Config, Faults};
 use crate::runtime::clock::{Clock, SystemClock};
+use crate::store::Database;
 
 /// Less free space than this is a fault: renders and the journal need room.
 const FREE_MB_MIN: u64 = 512;
@@ -95,6 +97,7 @@ async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     checks.extend(found);
     checks.push(Check::of("gateway", gateway::look(config).await));
     checks.push(Check::of("webhooks", gateway::webhooks(config)));
+    checks.push(Check::of("google", google(config).await));
     checks.push(Check::of("clock", clock()));
     (workflows, checks)
 }
@@ -271,6 +274,23 @@ async fn worker(config: &Config) -> Result<String, String> {
     let done = pool.run(&Job::Picture, directory.path(), &|_| (), &CancellationToken::new(), TRIAL_LIMIT).await;
     done.map(|_| "a child process decodes a picture within its limits".to_owned())
         .map_err(|failure| failure.to_string())
+}
+
+/// Whether people can sign in, and whether Google is reached; no secret is shown.
+async fn google(config: &Config) -> Result<String, String> {
+    // It is asked nothing: a doctor changes nothing, and reaching Google takes no database.
+    let database = Database::open("sqlite::memory:").await.map_err(|error| error.to_string())?;
+    let public_url = config.server.public_url(config.server.bind);
+    match crate::app::google::open(config, &public_url, &database).map_err(|error| error.to_string())? {
+        Err(off @ Off::NoClient) => Ok(off.to_string()),
+        Err(off @ Off::NoKey) => Err(off.to_string()),
+        Ok(google) => match google.probe().await {
+            Ok(keys) => {
+                Ok(format!("it is reached and signs with {keys} keys; it must know {public_url}/auth/google/callback"))
+            }
+            Err(fault) => Err(fault.to_string()),
+        },
+    }
 }
 
 fn clock() -> Result<String, String> {

@@ -12,7 +12,14 @@ use super::{Config, DEFAULT_FILE, DEFAULTS, providers, without_password};
 const PREFIX: &str = "MIXVIDEO__";
 
 /// Keys whose values are never shown.
-const SECRET: [&str; 4] = ["database.url", "redis.url", "stripe.secret_key", "stripe.webhook_secret"];
+const SECRET: &[&str] = &[
+    "database.url",
+    "redis.url",
+    "stripe.secret_key",
+    "stripe.webhook_secret",
+    "auth.encryption_key",
+    "auth.google.client_secret",
+];
 
 /// Where values come from, weakest first.
 #[derive(Clone, Debug, Default)]

@@ -55,6 +55,27 @@ pub enum Message {
         deliver: String,
         /// Who said it.
         asked_by: String,
+        /// What was said, as it came, when it says more than `deliver`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        raw: Option<String>,
+    },
+    /// The birth of what concerns no actor that we know: it waits for a person.
+    Keep {
+        /// What was said, as it came.
+        raw: String,
+        /// Who said it.
+        asked_by: String,
+        /// Why nobody takes it.
+        reason: String,
+    },
+    /// Pass on what was kept: by now it is known whom it concerns.
+    PassOn {
+        /// The actor it is for.
+        concerns: Address,
+        /// That actor's message as JSON, with the address of this input in it.
+        deliver: String,
+        /// The input that asks and wants to be told.
+        input: Address,
     },
     /// The actor concerned has decided.
     Answered {
@@ -89,10 +110,21 @@ impl From<Effect> for Order {
     }
 }
 
+/// The kind in the address of what concerns nobody: such as `nobody/stripe`.
+const NOBODY: &str = "nobody";
+
 /// The address of an input.
 #[must_use]
 pub fn address(id: InputId) -> Address {
     Address::new(InputMachine::KIND, &id.to_string())
+}
+
+/// The birth of the input `id` through which `asked_by` has the input `kept` passed on to `concerns`.
+#[must_use]
+pub fn pass_on_through(id: InputId, kept: InputId, (concerns, deliver): (Address, String), asked_by: &str) -> Message {
+    let pass_on = Message::PassOn { concerns, deliver, input: address(id) };
+    let deliver = serde_json::to_string(&pass_on).expect("a message is plain data");
+    Message::Receive { concerns: address(kept), deliver, asked_by: asked_by.to_owned(), raw: None }
 }
 
 /// The machine of inputs.
@@ -113,20 +145,31 @@ impl Machine for InputMachine {
         moment: Moment,
     ) -> Result<Decision<State, Effect>, Broken> {
         match (state, message) {
-            (None, Message::Receive { concerns, deliver, asked_by }) => {
+            (None, Message::Receive { concerns, deliver, asked_by, raw: _ }) => {
                 let tell = Effect::Tell { to: concerns.clone(), message: deliver };
                 let status = Status::Delivered;
                 let received_at = moment.now;
                 let born = State { status, concerns, asked_by, reason: None, received_at, answered_at: None };
                 Ok(Decision::applied(born, vec![tell]))
             }
+            (None, Message::Keep { raw: _, asked_by, reason }) => Ok(Decision::applied(
+                State {
+                    status: Status::Parked,
+                    concerns: Address::new(NOBODY, &asked_by),
+                    asked_by,
+                    reason: Some(reason),
+                    received_at: moment.now,
+                    answered_at: None,
+                },
+                vec![],
+            )),
             (None, other) => Err(Broken(format!("`{}` reached an input that was never received", tag(&other)))),
             (Some(state), message) => Ok(decide(state, message, moment)),
         }
     }
 
     fn is_birth(message: &Message) -> bool {
-        matches!(message, Message::Receive { .. })
+        matches!(message, Message::Receive { .. } | Message::Keep { .. })
     }
 
     /// An input starts no activity; the report of one is set aside by being parked.
@@ -147,9 +190,24 @@ fn tag(message: &Message) -> &'static str {
     message.into()
 }
 
+fn answer(input: Address) -> Effect {
+    let accepted = serde_json::to_string(&Message::Answered { refused: None });
+    Effect::Tell { to: input, message: accepted.expect("an answer is plain data") }
+}
+
 fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
     match (state.status, message) {
-        (Status::Delivered | Status::Answered | Status::Parked, Message::Receive { .. }) => Decision::ignored(),
+        (Status::Delivered | Status::Answered | Status::Parked, Message::Receive { .. } | Message::Keep { .. }) => {
+            Decision::ignored()
+        }
+        (Status::Delivered | Status::Answered, Message::PassOn { input, .. }) => {
+            Decision::ignored().and([answer(input)])
+        }
+        (Status::Parked, Message::PassOn { concerns, deliver, input }) => {
+            let tell = Effect::Tell { to: concerns.clone(), message: deliver };
+            let state = State { status: Status::Delivered, concerns, reason: None, ..state.clone() };
+            Decision::applied(state, vec![tell, answer(input)])
+        }
         // The receiver's word is a fact, however late it comes.
         (Status::Delivered | Status::Parked, Message::Answered { refused }) => {
             let answered_at = Some(moment.now);

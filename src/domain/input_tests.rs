@@ -11,7 +11,19 @@ const NOW: Timestamp = Timestamp(1_000_000);
 
 fn receive() -> Message {
     let (concerns, deliver) = (Address::new("task", "order-1"), r#"{"cancel":{}}"#.to_owned());
-    Message::Receive { concerns, deliver, asked_by: "key_1".to_owned() }
+    Message::Receive { concerns, deliver, asked_by: "key_1".to_owned(), raw: None }
+}
+
+fn keep() -> Message {
+    Message::Keep { raw: "{}".to_owned(), asked_by: "stripe".to_owned(), reason: "Nobody knows it.".to_owned() }
+}
+
+fn pass_on() -> Message {
+    Message::PassOn {
+        concerns: Address::new("payment", "pay_1"),
+        deliver: r#"{"told":{}}"#.to_owned(),
+        input: Address::new("input", "in_9"),
+    }
 }
 
 fn refused() -> Message {
@@ -37,6 +49,8 @@ fn states() -> Vec<(&'static str, Option<State>)> {
         ("accepted", after([receive(), Message::Answered { refused: None }])),
         ("refused", after([receive(), refused()])),
         ("parked", after([receive(), park()])),
+        ("kept", after([keep()])),
+        ("kept and passed on", after([keep(), pass_on()])),
     ]
 }
 
@@ -46,6 +60,8 @@ fn messages() -> Vec<(&'static str, Message)> {
         ("accepted", Message::Answered { refused: None }),
         ("refused", refused()),
         ("park", park()),
+        ("keep", keep()),
+        ("pass on", pass_on()),
     ]
 }
 
@@ -55,6 +71,8 @@ fn kind(message: &Message) -> usize {
         Message::Receive { .. } => 0,
         Message::Answered { .. } => 1,
         Message::Park { .. } => 2,
+        Message::Keep { .. } => 3,
+        Message::PassOn { .. } => 4,
     }
 }
 
@@ -101,7 +119,7 @@ fn the_table_has_every_status_and_every_message() {
     }
     let mut said: Vec<usize> = messages().iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, [0, 1, 2]);
+    assert_eq!(said, [0, 1, 2, 3, 4]);
 }
 
 #[test]
@@ -120,7 +138,7 @@ fn saying_a_thing_twice_changes_nothing() {
 fn only_an_answered_input_is_final() {
     let ends: Vec<bool> =
         states().into_iter().filter_map(|(_, state)| state.as_ref().map(InputMachine::is_final)).collect();
-    assert_eq!(ends, [false, true, true, false]);
+    assert_eq!(ends, [false, true, true, false, false, false]);
 }
 
 /// These texts are in databases: a change of one loses what is stored.
@@ -137,6 +155,8 @@ fn durable_names_are_as_written_down() {
             r#"{"answered":{}}"#,
             r#"{"answered":{"refused":"It has completed already."}}"#,
             r#"{"park":{"reason":"Nobody takes it."}}"#,
+            r#"{"keep":{"raw":"{}","asked_by":"stripe","reason":"Nobody knows it."}}"#,
+            r#"{"pass_on":{"concerns":"payment/pay_1","deliver":"{\"told\":{}}","input":"input/in_9"}}"#,
         ]
     );
     let state = after([receive(), refused()]).unwrap();

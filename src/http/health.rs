@@ -19,7 +19,7 @@ use crate::runtime::journal::committer::CommitterStats;
 use crate::runtime::journal::{DECIDE, LaneDepth};
 use crate::runtime::redis::Standing;
 use crate::runtime::room;
-use crate::store::tables;
+use crate::store::{payments, tables};
 
 /// Figures are gathered at most this often, however many ask, in milliseconds.
 const GATHERED_MS: i64 = 1_000;
@@ -142,6 +142,8 @@ pub struct Health {
     pub oldest_message_age_ms: Option<i64>,
     /// Messages that were set aside and wait for a person.
     pub quarantined: Option<u64>,
+    /// Payments and refunds that a person should look at.
+    pub attention: Option<u64>,
     /// Supervisors that were started again since the start.
     pub restarts: u64,
     /// What the journal's writer did lately.
@@ -232,7 +234,11 @@ pub(super) async fn gather(state: &State) -> Health {
     }
     let actors = remembered.actors.as_ref().map(|(_, counts)| counts.clone()).unwrap_or_default();
     let journal = state.engine.journal();
-    let read = Read { lanes: journal.lanes().await.ok(), quarantined: journal.dead_count().await.ok() };
+    let read = Read {
+        lanes: journal.lanes().await.ok(),
+        quarantined: journal.dead_count().await.ok(),
+        attention: payments::attention_count(&state.database).await.ok(),
+    };
     let mut health =
         assemble(actors, read, &state.engine.health(PATIENCE).await, state.engine.committer().stats(), state.now());
     if let Some(redis) = &state.redis {
@@ -255,6 +261,7 @@ async fn count(state: &State) -> Option<Counts> {
 struct Read {
     lanes: Option<Vec<LaneDepth>>,
     quarantined: Option<u64>,
+    attention: Option<u64>,
 }
 
 fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: CommitterStats, now: Timestamp) -> Health {
@@ -289,6 +296,7 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         oldest_message_age_ms: lanes.values().filter_map(|lane| lane.oldest_age_ms).max(),
         lanes,
         quarantined: read.quarantined,
+        attention: read.attention,
         restarts: engine.restarts,
         commits,
         redis: None,
@@ -371,6 +379,12 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
             if count == 1 { "waits" } else { "wait" },
         ));
     }
+    if let Some(count) = health.attention.filter(|count| *count > 0) {
+        attention.push(format!(
+            "{count} {} a person: `/ops/attention` shows why; see to it, then acknowledge it.",
+            if count == 1 { "payment or refund needs" } else { "payments or refunds need" },
+        ));
+    }
     for (name, lane) in &health.lanes {
         let limit = if **name == *DECIDE { OLD_MS } else { OLD_ACTIVITY_MS };
         let Some(age) = lane.oldest_age_ms.filter(|age| *age > limit) else { continue };
@@ -419,7 +433,7 @@ mod tests {
     }
 
     fn read(lanes: Vec<LaneDepth>, quarantined: u64) -> Read {
-        Read { lanes: Some(lanes), quarantined: Some(quarantined) }
+        Read { lanes: Some(lanes), quarantined: Some(quarantined), attention: Some(0) }
     }
 
     fn lane(oldest_due: Option<i64>) -> LaneDepth {
@@ -482,7 +496,7 @@ mod tests {
         let shown = health(read(vec![], 5), open(), away);
         assert_eq!(shown.status, "down");
         assert!(shown.summary.starts_with("The database has taken no commits"), "{}", shown.summary);
-        let mute = health(Read { lanes: None, quarantined: None }, open(), CommitterStats::default());
+        let mute = health(Read { lanes: None, quarantined: None, attention: None }, open(), CommitterStats::default());
         assert_eq!(mute.status, "down");
     }
 }

@@ -6,18 +6,23 @@
 //! one file per controller.
 
 mod ability;
+mod asking;
+mod audit;
 mod body;
 mod caller;
 mod envelope;
 mod error;
 mod files;
 mod front;
+mod google;
 mod guard;
 mod health;
 mod idempotency;
+mod keys;
 mod metrics;
 mod openapi;
 mod ops;
+mod payment;
 mod pictures;
 mod providers;
 mod query;
@@ -37,6 +42,7 @@ use uuid::Uuid;
 use crate::activity::signed_url::Secret;
 use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
+use crate::auth::google::{Google, Off};
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
 use crate::gateway::Gateway;
@@ -55,6 +61,7 @@ pub use caller::Caller;
 pub use envelope::{Reply, TraceId};
 pub use error::{CODE_HEADER, Error};
 pub use openapi::document;
+pub use payment::Selling;
 
 /// How long a link to a result works, in milliseconds, unless configured otherwise.
 pub const LINK_MS: i64 = 24 * 60 * 60 * 1_000;
@@ -71,6 +78,8 @@ pub struct State {
     pub fetcher: Fetcher,
     /// Providers of models: which workflows can run here, and which links were given out.
     pub providers: Arc<Providers>,
+    /// What credits cost, and who is paid.
+    pub selling: Selling,
     /// The rail that payments travel on.
     pub gateway: Arc<dyn Gateway>,
     /// The sandbox, when payments go through it: it has pages of its own.
@@ -81,6 +90,8 @@ pub struct State {
     pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
+    /// Signing in with Google, or why nobody can.
+    pub google: Result<Google, Off>,
     /// Tasks, for reading.
     pub tasks: Tasks,
     /// What is offered.
@@ -120,12 +131,16 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         config.app_data(state).app_data(door).service(
             web::scope("")
                 .wrap(from_fn(guard::trace))
+                .configure(google::routes)
                 .configure(tasks::routes)
                 .configure(templates::routes)
                 .configure(health::routes)
                 .configure(ops::routes)
+                .configure(keys::routes)
+                .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(payment::routes)
                 .configure(sandbox::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::asking::{self, SLOW_POLL, wait_for};
 use super::body::{self, Body, Fields};
 use super::caller::Caller;
 use super::envelope::Reply;
@@ -21,16 +22,11 @@ use super::wish::{Desk, USER_CHARS_MAX, Wish};
 use super::{State, openapi, streams};
 use crate::domain::ids::{InputId, TaskId};
 use crate::domain::task::{self, TaskType};
-use crate::domain::{Address, input};
-use crate::runtime::engine::Birth;
-use crate::runtime::journal::MessageId;
 use crate::runtime::watch::Watcher;
 use crate::store::tasks::Known;
 
 /// The longest `?wait=`, in seconds.
 const WAIT_S_MAX: u64 = 30;
-/// How often a waiting call looks for itself, in case news got lost.
-const SLOW_POLL: Duration = Duration::from_secs(1);
 /// How long a cancel waits for the task's answer.
 const CANCEL_LIMIT: Duration = Duration::from_secs(5);
 const CODE_CHARS_MAX: usize = 100;
@@ -184,11 +180,6 @@ async fn changed(
     }
 }
 
-async fn wait_for(news: &mut Watcher, limit: Duration) {
-    // Whether news came or not, the row is read next.
-    let _ = tokio::time::timeout(limit, news.changed()).await;
-}
-
 /// Cancels a task; cancelling it again changes nothing.
 #[utoipa::path(post, path = "/task/{taskId}/cancel", tag = "task", request_body = Option<CancelTask>,
     params(("taskId" = String, Path)),
@@ -236,38 +227,7 @@ async fn ask_to_cancel(
     reason: String,
 ) -> Result<Option<Result<(), String>>, Error> {
     let id = InputId::new((state.fresh)());
-    let address = input::address(id);
-    let news = state.engine.watch(&address).ok();
-    let message = task::cancel_through(id, task, reason, caller.owner());
-    let body = serde_json::to_string(&message).map_err(Error::internal)?;
-    door.bear(Birth { actor: address.clone(), message: MessageId::from("receive"), body, claim: None }).await?;
-    let Some(mut news) = news else {
-        return Ok(None);
-    };
-    let end = Instant::now() + CANCEL_LIMIT;
-    loop {
-        if let Some(answer) = answer_of(state, &address).await? {
-            return Ok(Some(answer));
-        }
-        let left = end.saturating_duration_since(Instant::now());
-        if left.is_zero() {
-            return Ok(None);
-        }
-        wait_for(&mut news, left.min(SLOW_POLL)).await;
-    }
-}
-
-async fn answer_of(state: &State, address: &Address) -> Result<Option<Result<(), String>>, Error> {
-    let stored = state.engine.journal().load(std::slice::from_ref(address)).await?;
-    let Some(row) = stored.get(address) else {
-        return Ok(None);
-    };
-    let input: input::State = serde_json::from_str(&row.state).map_err(Error::internal)?;
-    Ok(match (input.status, input.reason) {
-        (input::Status::Answered, None) => Some(Ok(())),
-        (input::Status::Answered, Some(refusal)) => Some(Err(refusal)),
-        (input::Status::Delivered | input::Status::Parked, _) => None,
-    })
+    asking::ask(state, door, id, &task::cancel_through(id, task, reason, caller.owner()), CANCEL_LIMIT).await
 }
 
 #[cfg(test)]

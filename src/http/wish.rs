@@ -15,6 +15,7 @@ use super::error::{Error, Fault};
 use super::front::{Door, Refused};
 use super::idempotency::Key;
 use super::pictures;
+use crate::auth::roles::Role;
 use crate::domain::ids::TaskId;
 use crate::domain::task::{self, Create, Request, TaskType};
 use crate::domain::workflow::Definition;
@@ -87,7 +88,7 @@ impl Desk {
         let message = self.message_of(&wish);
         let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
         let create = match self.checked(wish).await {
-            Ok(create) => create,
+            Ok((_, create)) => create,
             // What was accepted once stays accepted, even when the template is gone by now.
             Err(_) if chosen && self.was_born_by(&address, &message).await? => return Ok(answer),
             Err(error) => return Err(error),
@@ -114,12 +115,21 @@ impl Desk {
         Ok(first.first().is_some_and(|past| past.entry.message == *message))
     }
 
-    /// The task's birth, everything in it checked; its pictures are kept.
-    async fn checked(&self, wish: Wish) -> Result<Create, Error> {
+    /// The template and the task's birth, everything in it checked; its pictures are kept.
+    ///
+    /// # Errors
+    /// What is wrong with the wish.
+    pub async fn checked(&self, wish: Wish) -> Result<(Arc<Template>, Create), Error> {
         let state = &self.state;
+        let user_id = self.caller.user_for(wish.user_id)?;
         let template = state.templates.by_code(&wish.template_code, state.now()).await?;
         let template =
             template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
+        if self.caller.role() == Role::User && template.content.credit_cost > 0 {
+            let cost = template.content.credit_cost;
+            let why = format!("the template `{}` costs {cost} credits: pay for it first", template.code);
+            return Err(Error::PaymentRequired(why));
+        }
         let (task_type, definition) = runnable(state, &template, wish.task_type)?;
         let field_of = |name: &str| format!("{}{name}", wish.field_prefix);
         let mut parameters = template.content.parameters(wish.parameters, &definition).map_err(|faults| {
@@ -130,11 +140,13 @@ impl Desk {
             task_type,
             template_code: template.code.clone(),
             template_revision: Some(template.revision),
-            user_id: wish.user_id,
+            user_id,
             owner: self.caller.owner().to_owned(),
+            payment: None,
             parameters,
         };
-        Ok(Create { id: wish.id, request, workflow: definition.pinned() })
+        let create = Create { id: wish.id, request, workflow: definition.pinned() };
+        Ok((template, create))
     }
 }
 

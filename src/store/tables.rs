@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use crate::domain::input::InputMachine;
+use crate::domain::payment::{self, PaymentMachine};
+use crate::domain::refund::{self, RefundMachine};
 use crate::domain::task::{self, TaskMachine};
 use crate::domain::workflow::Library;
 use crate::runtime::journal::{Cell, Column, ColumnType, StateTable};
@@ -12,6 +14,10 @@ const fn text(name: &'static str) -> Column {
     Column { name, holds: ColumnType::Text }
 }
 
+const fn integer(name: &'static str) -> Column {
+    Column { name, holds: ColumnType::Integer }
+}
+
 /// Tasks, with who asked, for whom, and for which template.
 pub static TASKS: StateTable =
     StateTable { kind: "task", table: "tasks", columns: &[text("owner"), text("user_id"), text("template_code")] };
@@ -19,8 +25,37 @@ pub static TASKS: StateTable =
 /// Inputs from outside, with the address of the actor that they are about.
 pub static INPUTS: StateTable = StateTable { kind: "input", table: "inputs", columns: &[text("concerns")] };
 
+/// Payments, with who pays whom for what, and with their amounts, which a constraint of the table holds together.
+pub static PAYMENTS: StateTable = StateTable {
+    kind: "payment",
+    table: "payments",
+    columns: &[
+        text("owner"),
+        text("user_id"),
+        text("template_code"),
+        text("receiver_id"),
+        text("task_id"),
+        text("intent_id"),
+        text("currency"),
+        integer("amount"),
+        integer("captured"),
+        integer("reserved"),
+        integer("refunded"),
+        integer("disputed"),
+        integer("over_refunded"),
+        text("attention"),
+    ],
+};
+
+/// Refunds, with the payment they are of.
+pub static REFUNDS: StateTable = StateTable {
+    kind: "refund",
+    table: "refunds",
+    columns: &[text("payment_id"), text("gateway_id"), text("currency"), integer("amount"), text("attention")],
+};
+
 /// All of them, as the journal is opened with.
-pub static ALL: &[&StateTable] = &[&TASKS, &INPUTS];
+pub static ALL: &[&StateTable] = &[&TASKS, &INPUTS, &PAYMENTS, &REFUNDS];
 
 /// The kinds of actor of the product, each with its table.
 #[must_use]
@@ -32,6 +67,8 @@ pub fn kinds(library: &Arc<Library>) -> Vec<Arc<dyn Kind>> {
             table: &INPUTS,
             cells: |input| vec![Cell::Text(Some(input.concerns.to_string()))],
         }),
+        Arc::new(Hosted { machine: PaymentMachine, table: &PAYMENTS, cells: payment_cells }),
+        Arc::new(Hosted { machine: RefundMachine, table: &REFUNDS, cells: refund_cells }),
     ]
 }
 
@@ -41,5 +78,36 @@ fn task_cells(task: &task::State) -> Vec<Cell> {
         Cell::Text(Some(request.owner.clone())),
         Cell::Text(request.user_id.clone()),
         Cell::Text(Some(request.template_code.clone())),
+    ]
+}
+
+fn payment_cells(payment: &payment::State) -> Vec<Cell> {
+    let amounts = &payment.amounts;
+    let attention = (!payment.attention.is_empty()).then(|| payment.attention.join("; "));
+    vec![
+        Cell::Text(Some(payment.owner.clone())),
+        Cell::Text(Some(payment.user_id.clone())),
+        Cell::Text(Some(payment.template_code.clone())),
+        Cell::Text(Some(payment.receiver.clone())),
+        Cell::Text(Some(payment.task.to_string())),
+        Cell::Text(payment.intent.clone()),
+        Cell::Text(Some(payment.price.currency.to_string())),
+        Cell::Integer(Some(payment.price.minor)),
+        Cell::Integer(Some(amounts.captured)),
+        Cell::Integer(Some(amounts.reserved)),
+        Cell::Integer(Some(amounts.refunded)),
+        Cell::Integer(Some(amounts.disputed)),
+        Cell::Integer(Some(amounts.over)),
+        Cell::Text(attention),
+    ]
+}
+
+fn refund_cells(refund: &refund::State) -> Vec<Cell> {
+    vec![
+        Cell::Text(Some(refund.request.payment.to_string())),
+        Cell::Text(refund.gateway_id.clone()),
+        Cell::Text(refund.amount.map(|amount| amount.currency.to_string())),
+        Cell::Integer(refund.amount.map(|amount| amount.minor)),
+        Cell::Text(refund.attention.clone()),
     ]
 }

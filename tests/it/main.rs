@@ -11,6 +11,8 @@ mod http;
 mod journal;
 mod mailbox;
 mod media;
+mod oidc;
+mod payments;
 mod postgres;
 mod providers;
 mod redis_server;

@@ -54,4 +54,4 @@ for await (const one of stripe.refunds.list({ payment_intent: intent.id, limit: 
 assert.deepEqual(all, [1000, 500]);
 const charges = await stripe.charges.list({ payment_intent: intent.id });
 assert.deepEqual([charges.data[0].amount_refunded, charges.data[0].refunded], [1500, true]);
-assert.equal((await stripe.accounts.retrieveCurrent?.())?.country ?? 'US', 'US');
+assert.equal((await stripe.accounts.retrieveCurrent()).country, 'US');

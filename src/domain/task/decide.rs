@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::{CANCELLED, Create, Effect, State, Status, StepState, TaskFailure, job};
 use crate::domain::ids::TaskId;
+use crate::domain::payment::TaskEnd;
 use crate::domain::workflow::{Activity, Definition, Library, Retry, Step, StepCall};
 use crate::domain::{self, Address, Broken, Decision, EffectNo, Failure, Moment, Report};
 
@@ -107,9 +108,11 @@ pub(super) fn cancel(state: &State, reason: String, input: Option<Address>, mome
     let answer = |refused| input.map(|input| Effect::Answer { input, refused });
     match state.status {
         Status::Pending | Status::Running => {
+            let begun = has_begun_what_costs(state);
             let mut state = state.clone();
             let mut effects = Vec::new();
             stop_all(&mut state, moment, &mut effects);
+            effects.extend(told(&state, TaskEnd::Cancelled { begun }));
             state.status = Status::Cancelled;
             state.failure = Some(TaskFailure { code: CANCELLED.to_owned(), message: reason, step: None });
             state.completed_at = Some(moment.now);
@@ -148,6 +151,7 @@ impl Turn<'_> {
             return;
         }
         self.state.status = Status::Completed;
+        self.effects.extend(told(&self.state, TaskEnd::Completed));
         self.state.completed_at = Some(self.moment.now);
         let results = self.definition.result_steps().iter().filter_map(|step| result_of(&self.state, step));
         let mut results: Vec<Value> = results.filter(|result| !result.is_null()).cloned().collect();
@@ -174,6 +178,7 @@ impl Turn<'_> {
     fn fail(&mut self, step: &Step, failure: Failure) {
         self.state.steps.insert(step.name.clone(), StepState::Failed);
         stop_all(&mut self.state, self.moment, &mut self.effects);
+        self.effects.extend(told(&self.state, TaskEnd::Failed));
         let Failure { code, message, .. } = failure;
         self.state.failure = Some(TaskFailure { code, message, step: Some(step.name.clone()) });
         self.state.status = Status::Failed;
@@ -220,6 +225,17 @@ impl Turn<'_> {
         let (state, request) = (&self.state, &self.state.request);
         self.definition.turn(step, &request.parameters, |name| result_of(state, name), request.user())
     }
+}
+
+/// The payment that the task was bought with hears how it ended.
+fn told(state: &State, end: TaskEnd) -> Option<Effect> {
+    state.request.payment.map(|payment| Effect::TellPayment { payment, end })
+}
+
+/// Whether a step has ended, or a job was ordered from a provider: what is stopped before costs nobody anything.
+fn has_begun_what_costs(state: &State) -> bool {
+    let hired = |step: &StepState| matches!(step, StepState::Started { job: Some(_), .. });
+    state.status != Status::Pending || state.steps.values().any(hired)
 }
 
 /// Stops what runs and disarms what rests.

@@ -25,8 +25,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{ExecutionId, InputId, TaskId};
+use super::ids::{ExecutionId, InputId, PaymentId, TaskId};
 use super::job::{Job, JobId};
+use super::payment::{self, TaskEnd};
 use super::workflow::{Library, Pinned, StepCall};
 use super::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Turn, input};
 
@@ -65,6 +66,9 @@ pub struct Request {
     pub user_id: Option<String>,
     /// Who may see and cancel it: the caller that the key or token stands for.
     pub owner: String,
+    /// The payment that it was bought with, which is told how it ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payment: Option<PaymentId>,
     /// The customer's parameters over the template's settings; keys the workflow does not know are kept.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub parameters: Map<String, Value>,
@@ -291,6 +295,13 @@ pub enum Effect {
     Stop(EffectNo),
     /// Forget a timer.
     Disarm(EffectNo),
+    /// Tell the payment how it ended.
+    TellPayment {
+        /// The payment.
+        payment: PaymentId,
+        /// How.
+        end: TaskEnd,
+    },
     /// Tell an input what became of its wish.
     Answer {
         /// The input.
@@ -309,6 +320,9 @@ impl From<Effect> for Order {
             }
             Effect::ArmJob { due, step, timer } => Self::Timer { due, message: json(&Message::JobDue { step, timer }) },
             Effect::Stop(effect) | Effect::Disarm(effect) => Self::Cancel { effect },
+            Effect::TellPayment { payment, end } => {
+                Self::Tell { to: payment::address(payment), message: json(&payment::Message::TaskEnded { end }) }
+            }
             Effect::Answer { input, refused } => {
                 Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
             }
@@ -330,7 +344,12 @@ pub fn address(id: &TaskId) -> Address {
 #[must_use]
 pub fn cancel_through(id: InputId, task: &TaskId, reason: impl Into<String>, asked_by: &str) -> input::Message {
     let cancel = Message::Cancel { reason: reason.into(), input: Some(input::address(id)) };
-    input::Message::Receive { concerns: address(task), deliver: json(&cancel), asked_by: asked_by.to_owned() }
+    input::Message::Receive {
+        concerns: address(task),
+        deliver: json(&cancel),
+        asked_by: asked_by.to_owned(),
+        raw: None,
+    }
 }
 
 /// The birth of the input `id` through which `provider` says that the job `job` of an attempt wants to be looked at.
@@ -344,7 +363,7 @@ pub fn call_through(
 ) -> input::Message {
     let call = Message::ProviderCalled { step: step.to_owned(), attempt, id: job, input: input::address(id) };
     let asked_by = format!("provider:{provider}");
-    input::Message::Receive { concerns: address(task), deliver: json(&call), asked_by }
+    input::Message::Receive { concerns: address(task), deliver: json(&call), asked_by, raw: None }
 }
 
 /// The machine of tasks.

@@ -130,7 +130,7 @@ impl Engine {
                 assert!(matches!(disarmed, Some(Ordered::Timer { .. })), "only what rests is disarmed: {disarmed:?}");
                 return;
             }
-            Effect::Answer { .. } => return,
+            Effect::Answer { .. } | Effect::TellPayment { .. } => return,
             Effect::ArmJob { .. } => unreachable!("this workflow has no job"),
         };
         assert!(self.ever.iter().all(|(_, other)| *other != ordered), "ordered twice: {ordered:?}");
@@ -346,7 +346,8 @@ proptest! {
                     Effect::StartStep {
                         call: StepCall { job: Some(JobCall { leg: Leg::Cancel { .. }, .. }), .. }, ..
                     }
-                    | Effect::Answer { .. } => {}
+                    | Effect::Answer { .. }
+                    | Effect::TellPayment { .. } => {}
                     Effect::StartStep { .. } | Effect::ArmRetry { .. } => drop(outstanding.insert(number)),
                     Effect::ArmJob { timer, .. } => {
                         prop_assert_eq!(*timer, number, "a timer knows its own number");

@@ -23,6 +23,9 @@ fn states() -> Vec<(&'static str, Run)> {
         ("last step", working().done("left").done("right")),
         ("completed", working().done("left").done("right").done("store")),
         ("failed", working().fails("left")),
+        ("bought", Run::bought()),
+        ("bought, at work", Run::bought().done("take")),
+        ("bought, last step", Run::bought().done("take").done("left").done("right")),
         ("cancelled", working().cancelled()),
         ("one skipped", Run::of_album(None)),
         ("one skipped, its alternative at work", Run::of_album(None).done("take")),
@@ -146,6 +149,7 @@ fn effect(effect: &Effect, moment: Moment) -> String {
         }
         Effect::Stop(effect) => format!("stop {}", number(*effect)),
         Effect::Disarm(effect) => format!("disarm {}", number(*effect)),
+        Effect::TellPayment { payment, end } => format!("tell {payment}: {end:?}"),
         Effect::Answer { input, refused } => {
             format!("answer {input}: {}", refused.as_deref().unwrap_or("accepted"))
         }

@@ -193,6 +193,15 @@ impl Run {
         run
     }
 
+    /// Born of a payment.
+    pub fn bought() -> Self {
+        let mut run = Self::unborn();
+        let mut create = creation(film().pinned());
+        create.request.payment = Some(PaymentId::new(uuid::Uuid::from_u128(7)));
+        run.say(Message::Create(Box::new(create)));
+        run
+    }
+
     /// A task that follows the album, in this style or the default one.
     pub fn of_album(style: Option<&str>) -> Self {
         let mut run = Self { machine: machine_of(album()), ..Self::unborn() };
@@ -451,7 +460,7 @@ fn a_failed_task_stops_what_runs_and_disarms_what_rests() {
 #[test]
 fn a_cancel_through_an_input_is_answered_to_it() {
     let id = InputId::new(uuid::Uuid::from_u128(7));
-    let input::Message::Receive { concerns, deliver, asked_by } =
+    let input::Message::Receive { concerns, deliver, asked_by, raw: None } =
         cancel_through(id, &TaskId::parse("order-1").unwrap(), "Changed my mind.", "key_1")
     else {
         panic!()

@@ -200,6 +200,7 @@ pub fn noop_task() -> Birth {
         template_revision: None,
         user_id: None,
         owner: "client".to_owned(),
+        payment: None,
         parameters: serde_json::Map::new(),
     };
     let workflow = library().current("noop").unwrap().pinned();

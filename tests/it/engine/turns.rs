@@ -98,6 +98,7 @@ fn task_of(definition: &Definition, user: &str, model: &str) -> Birth {
         template_revision: None,
         user_id: Some(user.to_owned()),
         owner: "client".to_owned(),
+        payment: None,
         parameters: parameters.as_object().unwrap().clone(),
     };
     let create = task::Create { id: id.clone(), request, workflow: definition.pinned() };

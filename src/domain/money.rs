@@ -1,0 +1,197 @@
+//! Money: whole minor units of a currency. Never a fraction, never without its currency.
+
+use std::fmt;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// Currencies whose smallest unit is the unit itself, as Stripe counts them (docs.stripe.com/currencies).
+///
+/// Stripe counts ISK and UGX in hundredths although neither has any, so they are not here: what is kept is what is sent.
+const ZERO_DECIMAL: [&str; 15] =
+    ["bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga", "pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf"];
+/// Currencies with thousandths.
+const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
+
+/// A currency: its three letters of ISO 4217 in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Currency([u8; 3]);
+
+/// A text that names no currency.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no currency; it reads three letters, such as usd")]
+pub struct MalformedCurrency(String);
+
+impl Currency {
+    /// Reads three letters, in either case.
+    ///
+    /// # Errors
+    /// [`MalformedCurrency`] for any other text.
+    pub fn parse(text: &str) -> Result<Self, MalformedCurrency> {
+        match text.as_bytes() {
+            [a, b, c] if text.bytes().all(|byte| byte.is_ascii_alphabetic()) => {
+                Ok(Self([a, b, c].map(u8::to_ascii_lowercase)))
+            }
+            _ => Err(MalformedCurrency(text.chars().take(16).collect())),
+        }
+    }
+
+    /// Its letters in lower case, as the API and Stripe write them.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// Digits behind the point of an amount in whole units.
+    #[must_use]
+    pub fn digits(self) -> u32 {
+        match self.as_str() {
+            code if ZERO_DECIMAL.contains(&code) => 0,
+            code if THREE_DECIMAL.contains(&code) => 3,
+            _ => 2,
+        }
+    }
+}
+
+impl fmt::Display for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Debug for Currency {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for Currency {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for Currency {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
+    }
+}
+
+/// An amount of a currency in its minor units; may be negative where a difference is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Money {
+    /// Minor units, such as cents.
+    pub minor: i64,
+    /// Of which currency.
+    pub currency: Currency,
+}
+
+impl Money {
+    /// So many minor units of `currency`.
+    #[must_use]
+    pub const fn new(minor: i64, currency: Currency) -> Self {
+        Self { minor, currency }
+    }
+
+    /// The sum; `None` for two currencies, or beyond what 64 bits hold.
+    #[must_use]
+    pub fn plus(self, other: Self) -> Option<Self> {
+        self.with(other, i64::checked_add)
+    }
+
+    /// The difference; `None` for two currencies, or beyond what 64 bits hold.
+    #[must_use]
+    pub fn minus(self, other: Self) -> Option<Self> {
+        self.with(other, i64::checked_sub)
+    }
+
+    /// So many times as much; `None` beyond what 64 bits hold.
+    #[must_use]
+    pub fn times(self, count: i64) -> Option<Self> {
+        Some(Self::new(self.minor.checked_mul(count)?, self.currency))
+    }
+
+    fn with(self, other: Self, change: fn(i64, i64) -> Option<i64>) -> Option<Self> {
+        let same = self.currency == other.currency;
+        same.then(|| change(self.minor, other.minor)).flatten().map(|minor| Self::new(minor, self.currency))
+    }
+}
+
+/// In whole units with exactly the currency's digits: `10.00 usd`, `1000 jpy`, `1.000 kwd`.
+impl fmt::Display for Money {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let digits = self.currency.digits();
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let minor = self.minor.unsigned_abs();
+        let unit = 10_u64.pow(digits);
+        match digits {
+            0 => write!(f, "{sign}{minor} {}", self.currency),
+            digits => {
+                let width = digits as usize;
+                write!(f, "{sign}{}.{:0width$} {}", minor / unit, minor % unit, self.currency)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn money(minor: i64, code: &str) -> Money {
+        Money::new(minor, Currency::parse(code).unwrap())
+    }
+
+    #[test]
+    fn every_currency_shows_its_own_digits() {
+        for (minor, code, shown) in [
+            (1000, "usd", "10.00 usd"),
+            (5, "EUR", "0.05 eur"),
+            (-1005, "usd", "-10.05 usd"),
+            (1000, "jpy", "1000 jpy"),
+            (-7, "krw", "-7 krw"),
+            (1000, "kwd", "1.000 kwd"),
+            (12, "bhd", "0.012 bhd"),
+            (i64::MIN, "jpy", "-9223372036854775808 jpy"),
+            (100, "isk", "1.00 isk"),
+        ] {
+            assert_eq!(money(minor, code).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn what_is_no_currency_is_refused() {
+        for text in ["", "us", "usdd", "us1", "u d", "äb", "$$$"] {
+            assert!(Currency::parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn two_currencies_never_mix() {
+        assert_eq!(money(1, "usd").plus(money(1, "eur")), None);
+        assert_eq!(money(1, "usd").minus(money(1, "eur")), None);
+    }
+
+    #[test]
+    fn what_does_not_fit_is_no_amount() {
+        assert_eq!(money(i64::MAX, "usd").plus(money(1, "usd")), None);
+        assert_eq!(money(i64::MIN, "usd").minus(money(1, "usd")), None);
+        assert_eq!(money(i64::MAX, "usd").times(2), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_added_can_be_taken_away(a in -1_000_000_000_000_i64.., b in -1_000_000_000_i64..1_000_000_000) {
+            let (a, b) = (money(a / 2, "usd"), money(b, "usd"));
+            prop_assert_eq!(a.plus(b).and_then(|sum| sum.minus(b)), Some(a));
+        }
+
+        #[test]
+        fn an_amount_is_stored_as_it_is(minor: i64) {
+            let amount = money(minor, "jpy");
+            let text = serde_json::to_string(&amount).unwrap();
+            prop_assert_eq!(serde_json::from_str::<Money>(&text).unwrap(), amount);
+        }
+    }
+}

@@ -1,0 +1,555 @@
+//! A payment: what a customer pays for one execution of a template.
+//!
+//! It opens a session at the gateway, learns from it whether money came, starts the execution exactly once, and keeps
+//! count of what is promised and given back. What a caller or a browser says about money is never believed: the gateway
+//! is asked. What the gateway says is a fact: it is never refused, whenever it comes and however often.
+//!
+//! One call to the gateway is under way at a time. Whatever arrives meanwhile makes it look once more.
+
+mod amounts;
+mod decide;
+mod execution;
+mod money_back;
+mod session;
+
+#[cfg(test)]
+mod properties;
+#[cfg(test)]
+mod table;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{AttemptId, ExecutionId, InputId, InvoiceId, PaymentId, RefundId, TaskId};
+use super::money::Money;
+use super::rail::{self, Call, Dispute, DisputeStanding, Session};
+use super::task::{self, Create};
+use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, input, refund};
+
+pub use amounts::Amounts;
+
+/// Callers that wait for the same look at the gateway, at most; one more is told to ask again.
+pub const ASKERS_MAX: usize = 32;
+/// Sentences for a person that are kept, at most: the first ones say what went wrong.
+pub const ATTENTION_MAX: usize = 8;
+
+/// How far a payment is. The names are durable.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Status {
+    /// Its session is being opened.
+    Created,
+    /// The payer can pay.
+    AwaitingPayer,
+    /// Money came, but not what was asked for: a person decides.
+    Held,
+    /// It is paid, or costs nothing.
+    Completed,
+    /// The gateway refused it.
+    Failed,
+    /// It was cancelled before money came.
+    Cancelled,
+    /// Nobody paid in time.
+    Expired,
+}
+
+impl Status {
+    /// Whether it still waits for money.
+    #[must_use]
+    pub const fn is_pending(self) -> bool {
+        match self {
+            Self::Created | Self::AwaitingPayer => true,
+            Self::Held | Self::Completed | Self::Failed | Self::Cancelled | Self::Expired => false,
+        }
+    }
+}
+
+/// What is bought, by whom and at which price: fixed at the birth.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Checkout {
+    /// Its id; the invoice and the attempt share its digits.
+    pub id: PaymentId,
+    /// The template's name, as the payer reads it.
+    pub name: String,
+    /// What it costs.
+    pub price: Money,
+    /// Who is paid.
+    pub receiver: String,
+    /// What is executed once it is paid: the task's id is chosen here.
+    pub execution: Box<Create>,
+    /// Where the payer goes after paying.
+    pub success_url: String,
+    /// Where the payer goes instead.
+    pub cancel_url: String,
+    /// For how long it can be paid, in milliseconds.
+    pub open_ms: i64,
+}
+
+/// The session in which it is paid.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownSession {
+    /// The gateway's id of it.
+    pub id: String,
+    /// Where the payer pays.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
+}
+
+/// A call to the gateway that has not come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnderWay {
+    /// The effect that carries it.
+    pub effect: EffectNo,
+    /// What it asks for.
+    pub what: What,
+    /// Something happened since it was ordered: one more look follows at once.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub again: bool,
+}
+
+/// What a payment asks of the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum What {
+    /// Open the session.
+    Open,
+    /// How the session stands.
+    Look,
+    /// Close the session.
+    Expire,
+    /// All refunds.
+    Refunds,
+}
+
+/// How the execution stands, as far as the payment was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Standing {
+    /// It has not begun, and may never.
+    #[default]
+    Unstarted,
+    /// It was started.
+    Started,
+    /// It is being stopped because the money went back.
+    Stopping,
+    /// It is done.
+    Completed,
+    /// It failed for good.
+    Failed,
+    /// It was stopped.
+    Cancelled,
+}
+
+/// Everything a payment knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// Its id.
+    pub id: PaymentId,
+    /// How far it is.
+    pub status: Status,
+    /// The template.
+    pub template_code: String,
+    /// The template's name, as the payer reads it.
+    pub name: String,
+    /// The customer.
+    pub user_id: String,
+    /// Who may see it.
+    pub owner: String,
+    /// Who is paid.
+    pub receiver: String,
+    /// What it costs.
+    pub price: Money,
+    /// What came in and what became of it, in the price's currency.
+    pub amounts: Amounts,
+    /// Where the payer goes after paying, and instead.
+    pub urls: (String, String),
+    /// When nobody can pay any more.
+    pub expires_at: Timestamp,
+    /// Its session, once it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<KnownSession>,
+    /// The gateway's id of what was paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub intent: Option<String>,
+    /// The call that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under_way: Option<UnderWay>,
+    /// The timer of the next call.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timer: Option<EffectNo>,
+    /// Keys that are spent: the session is opened under the next.
+    #[serde(default)]
+    pub spent: u32,
+    /// Calls in a row that told nothing: the next rest follows from them.
+    #[serde(default)]
+    pub tries: u32,
+    /// Looks at the session so far: the next rest follows from them.
+    #[serde(default)]
+    pub looks: u32,
+    /// When the gateway last said how it stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked_at: Option<Timestamp>,
+    /// Somebody asked for it to be cancelled.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cancelling: bool,
+    /// Refunds moved at the gateway and were not looked at since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub refunds_moved: bool,
+    /// The inputs that wait for the next look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub askers: Vec<Address>,
+    /// What is promised to our refunds, in minor units.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reservations: BTreeMap<RefundId, i64>,
+    /// What our refunds gave back, in minor units.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub refunds: BTreeMap<RefundId, i64>,
+    /// What others gave back, in minor units, by the gateway's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub imported: BTreeMap<String, i64>,
+    /// Disputes, by the gateway's id.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub disputes: BTreeMap<String, Dispute>,
+    /// The task that it pays for, chosen at the birth.
+    pub task: TaskId,
+    /// How that task stands.
+    #[serde(default)]
+    pub standing: Standing,
+    /// The task's birth, until it is ordered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution: Option<Box<Create>>,
+    /// What a person should look at, a sentence each.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attention: Vec<String>,
+    /// Why the latest attempt to pay was declined.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub declined: Option<String>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure: Option<String>,
+    /// When it was born.
+    pub created_at: Timestamp,
+    /// When it stopped waiting for money.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<Timestamp>,
+}
+
+impl State {
+    /// The execution it pays for.
+    #[must_use]
+    pub fn execution_id(&self) -> ExecutionId {
+        ExecutionId::of_task(&self.task)
+    }
+
+    /// Its invoice.
+    #[must_use]
+    pub const fn invoice_id(&self) -> InvoiceId {
+        InvoiceId::new(self.id.uuid())
+    }
+
+    /// Its attempt.
+    #[must_use]
+    pub const fn attempt_id(&self) -> AttemptId {
+        AttemptId::new(self.id.uuid())
+    }
+
+    /// Whether the execution was ordered.
+    #[must_use]
+    pub fn is_executed(&self) -> bool {
+        self.standing != Standing::Unstarted
+    }
+
+    /// Whether a dispute holds money back right now.
+    #[must_use]
+    pub fn is_disputed(&self) -> bool {
+        self.disputes.values().any(|dispute| dispute.standing == DisputeStanding::Open)
+    }
+}
+
+/// The status by its documented name.
+#[must_use]
+pub const fn documented_status(status: Status, amounts: &Amounts) -> &'static str {
+    match status {
+        _ if amounts.is_refunded() => "refunded",
+        Status::Created | Status::AwaitingPayer | Status::Held => "pending",
+        Status::Completed => "completed",
+        Status::Failed => "failed",
+        Status::Cancelled | Status::Expired => "cancelled",
+    }
+}
+
+/// What a gateway told by itself. The tags are durable.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum News {
+    /// How a session stands.
+    Session(Session),
+    /// An attempt to pay was declined; the payer may try again.
+    Declined {
+        /// Why, for the payer.
+        reason: String,
+    },
+    /// Money that was on its way does not come, and the session takes no other.
+    NotPaid {
+        /// Why, for the payer.
+        reason: String,
+    },
+    /// A refund was made or changed: the list of refunds says how all of them stand.
+    RefundsMoved {
+        /// The gateway's id of what was paid.
+        intent: String,
+    },
+    /// How a dispute stands.
+    Dispute(Dispute),
+}
+
+/// How a task ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskEnd {
+    /// It is done.
+    Completed,
+    /// It failed for good.
+    Failed,
+    /// It was stopped.
+    Cancelled {
+        /// Something of it that costs money had begun.
+        begun: bool,
+    },
+}
+
+/// What can be said to a payment. The tags are durable.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Message {
+    /// The birth.
+    Checkout(Box<Checkout>),
+    /// A call to the gateway has ended.
+    GatewayReported(Report),
+    /// It is time to ask the gateway.
+    Due {
+        /// The timer that rings.
+        timer: EffectNo,
+    },
+    /// The gateway told something.
+    Told {
+        /// What.
+        news: News,
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
+    /// Ask the gateway now.
+    Sync {
+        /// The input that is told once the gateway has answered.
+        input: Address,
+    },
+    /// Let nobody pay any more.
+    Cancel {
+        /// The input that is told once the gateway has answered.
+        input: Address,
+    },
+    /// A person has looked at what was flagged.
+    Acknowledge {
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
+    /// Promise money to a refund.
+    ReserveRefund {
+        /// The refund.
+        refund: RefundId,
+        /// How much, in minor units; `None` for all that is left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        minor: Option<i64>,
+    },
+    /// A refund gave its money back to the customer.
+    RefundSucceeded {
+        /// The refund.
+        refund: RefundId,
+        /// How much, in minor units.
+        minor: i64,
+    },
+    /// A refund will not give anything back: what it was promised is free.
+    RefundReleased {
+        /// The refund.
+        refund: RefundId,
+    },
+    /// A refund that had succeeded failed after all: the money came back.
+    RefundReversed {
+        /// The refund.
+        refund: RefundId,
+    },
+    /// The task it pays for has ended.
+    TaskEnded {
+        /// How.
+        end: TaskEnd,
+    },
+}
+
+/// What a payment orders.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Call the gateway.
+    Call(Call),
+    /// Wake the payment.
+    Arm {
+        /// Not before this time.
+        due: Timestamp,
+        /// The number of this order.
+        timer: EffectNo,
+    },
+    /// Forget a timer.
+    Disarm(EffectNo),
+    /// Start the execution: the birth of its task.
+    Execute(Box<Create>),
+    /// Stop the execution.
+    StopExecution {
+        /// The task.
+        task: TaskId,
+        /// Why, as the customer reads it.
+        reason: String,
+    },
+    /// Give all that is left back: the birth of a refund.
+    GiveBack(Box<refund::Request>),
+    /// Tell a refund something.
+    TellRefund {
+        /// The refund.
+        refund: RefundId,
+        /// What.
+        message: refund::Message,
+    },
+    /// Tell an input what became of its wish.
+    Answer {
+        /// The input.
+        input: Address,
+        /// Why it was refused; `None` when it was accepted.
+        refused: Option<String>,
+    },
+}
+
+impl From<Effect> for Order {
+    fn from(effect: Effect) -> Self {
+        match effect {
+            Effect::Call(call) => Self::Start { lane: rail::LANE, input: json(&call), turn: None },
+            Effect::Arm { due, timer } => Self::Timer { due, message: json(&Message::Due { timer }) },
+            Effect::Disarm(effect) => Self::Cancel { effect },
+            Effect::Execute(create) => {
+                Self::Tell { to: task::address(&create.id), message: json(&task::Message::Create(create)) }
+            }
+            Effect::StopExecution { task, reason } => {
+                Self::Tell { to: task::address(&task), message: json(&task::Message::Cancel { reason, input: None }) }
+            }
+            Effect::GiveBack(request) => {
+                Self::Tell { to: refund::address(request.id), message: json(&refund::Message::Request(request)) }
+            }
+            Effect::TellRefund { refund, message } => {
+                Self::Tell { to: refund::address(refund), message: json(&message) }
+            }
+            Effect::Answer { input, refused } => {
+                Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
+            }
+        }
+    }
+}
+
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
+}
+
+/// The address of a payment.
+#[must_use]
+pub fn address(id: PaymentId) -> Address {
+    Address::new(PaymentMachine::KIND, &id.to_string())
+}
+
+/// The refund that a payment orders by itself when its execution fails: one at most, so it shares the payment's digits.
+#[must_use]
+pub const fn own_refund(id: PaymentId) -> RefundId {
+    RefundId::new(id.uuid())
+}
+
+/// The birth of the input `id` through which `asked_by` has the gateway asked about a payment.
+#[must_use]
+pub fn sync_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Sync { input })
+}
+
+/// The birth of the input `id` through which `asked_by` cancels a payment.
+#[must_use]
+pub fn cancel_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Cancel { input })
+}
+
+/// The birth of the input `id` through which `asked_by` says that what was flagged is seen to.
+#[must_use]
+pub fn acknowledge_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Acknowledge { input })
+}
+
+/// The birth of the input `id` through which `gateway` tells a payment its news.
+#[must_use]
+pub fn told_through(id: InputId, payment: PaymentId, gateway: &str, news: News) -> input::Message {
+    through(id, payment, gateway, |input| Message::Told { news, input })
+}
+
+/// How often a payment may be looked at because somebody asks, in milliseconds.
+pub const LOOK_EVERY_MS: i64 = 2_000;
+
+fn through(id: InputId, payment: PaymentId, by: &str, message: impl FnOnce(Address) -> Message) -> input::Message {
+    let deliver = json(&message(input::address(id)));
+    input::Message::Receive { concerns: address(payment), deliver, asked_by: by.to_owned(), raw: None }
+}
+
+/// The machine of payments.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PaymentMachine;
+
+impl Machine for PaymentMachine {
+    const KIND: &'static str = "payment";
+    const SCHEMA: u32 = 1;
+    type State = State;
+    type Message = Message;
+    type Effect = Effect;
+
+    fn apply(
+        &self,
+        state: Option<&State>,
+        message: Message,
+        moment: Moment,
+    ) -> Result<Decision<State, Effect>, Broken> {
+        match (state, message) {
+            (None, Message::Checkout(checkout)) => decide::born(*checkout, moment),
+            (None, other) => {
+                let tag: &str = (&other).into();
+                Err(Broken(format!("`{tag}` reached a payment that was never created")))
+            }
+            (Some(state), message) => decide::decide(state, message, moment),
+        }
+    }
+
+    fn is_birth(message: &Message) -> bool {
+        matches!(message, Message::Checkout(_))
+    }
+
+    fn reported(report: Report) -> Message {
+        Message::GatewayReported(report)
+    }
+
+    fn status(state: &State) -> &'static str {
+        state.status.into()
+    }
+
+    fn is_final(state: &State) -> bool {
+        let ended = matches!(state.standing, Standing::Completed | Standing::Failed | Standing::Cancelled)
+            || !state.is_executed() && !state.status.is_pending();
+        ended && state.under_way.is_none() && state.timer.is_none() && state.reservations.is_empty()
+    }
+}

@@ -1,0 +1,198 @@
+//! Money that goes back: promises to our refunds, refunds that others made, disputes.
+
+use super::decide::Turn;
+use super::{Effect, own_refund};
+use crate::domain::ids::RefundId;
+use crate::domain::money::Money;
+use crate::domain::rail::{Dispute, DisputeStanding, GatewayRefund, RefundStatus};
+use crate::domain::refund;
+
+impl Turn {
+    /// A limit on what we authorise: never more than is left.
+    pub(super) fn reserve(&mut self, refund: RefundId, minor: Option<i64>) {
+        let state = &self.state;
+        if state.refunds.contains_key(&refund) {
+            return self.ignore();
+        }
+        if let Some(promised) = state.reservations.get(&refund) {
+            let granted = self.granted(*promised);
+            self.ignore();
+            self.tell(refund, granted);
+            return;
+        }
+        match self.refusal(minor) {
+            Ok(minor) => {
+                self.state.reservations.insert(refund, minor);
+                self.state.amounts.reserved = self.state.amounts.reserved.saturating_add(minor);
+                let granted = self.granted(minor);
+                self.tell(refund, granted);
+            }
+            Err(reason) => {
+                if refund == own_refund(self.state.id) {
+                    // It stays applied, so that the sentence for a person is kept.
+                    self.flag(format!("its execution did not happen and cannot be paid back: {reason}"));
+                } else {
+                    self.refuse(reason.clone());
+                }
+                self.tell(refund, refund::Message::ReservationRefused { reason });
+            }
+        }
+    }
+
+    fn granted(&self, minor: i64) -> refund::Message {
+        let amount = Money::new(minor, self.state.price.currency);
+        refund::Message::Reserved { amount, intent: self.state.intent.clone().unwrap_or_default() }
+    }
+
+    /// How much can be promised, or why nothing can.
+    fn refusal(&self, minor: Option<i64>) -> Result<i64, String> {
+        let state = &self.state;
+        let (id, left) = (state.id, state.amounts.remainder());
+        let shown = |minor| Money::new(minor, state.price.currency);
+        if state.amounts.captured == 0 {
+            return Err(format!("nothing was paid for payment {id}"));
+        }
+        if state.is_disputed() {
+            return Err(format!("payment {id} is disputed: its money is held back until that is decided"));
+        }
+        if left == 0 {
+            return Err(format!("nothing is left of payment {id} to refund"));
+        }
+        if state.intent.is_none() {
+            return Err(format!("the gateway never said what was paid with payment {id}"));
+        }
+        match minor {
+            None => Ok(left),
+            Some(minor) if minor <= 0 => Err("a refund must be more than nothing".to_owned()),
+            Some(minor) if minor > left => {
+                Err(format!("{} is more than the {} left of payment {id}", shown(minor), shown(left)))
+            }
+            Some(minor) => Ok(minor),
+        }
+    }
+
+    fn tell(&mut self, refund: RefundId, message: refund::Message) {
+        self.order(Effect::TellRefund { refund, message });
+    }
+
+    /// A fact: it counts even when nothing was promised.
+    pub(super) fn refund_succeeded(&mut self, refund: RefundId, minor: i64) {
+        if self.state.refunds.contains_key(&refund) {
+            return self.ignore();
+        }
+        self.free(refund);
+        self.state.refunds.insert(refund, minor);
+        self.state.amounts.refunded = self.state.amounts.refunded.saturating_add(minor);
+        self.weigh();
+        self.stop_if_unpaid();
+    }
+
+    pub(super) fn refund_released(&mut self, refund: RefundId) {
+        if !self.free(refund) {
+            return self.ignore();
+        }
+        self.state.amounts.weigh();
+        if refund == own_refund(self.state.id) {
+            self.flag("its execution did not happen and its refund failed: refund it by hand".to_owned());
+        }
+    }
+
+    pub(super) fn refund_reversed(&mut self, refund: RefundId) {
+        let Some(minor) = self.state.refunds.remove(&refund) else { return self.ignore() };
+        self.state.amounts.refunded = self.state.amounts.refunded.saturating_sub(minor);
+        self.state.amounts.weigh();
+        self.flag(format!("refund {refund} had succeeded and failed after all: the customer has not got the money"));
+    }
+
+    /// Takes a promise back; answers whether there was one.
+    fn free(&mut self, refund: RefundId) -> bool {
+        let promised = self.state.reservations.remove(&refund);
+        self.state.amounts.reserved = self.state.amounts.reserved.saturating_sub(promised.unwrap_or(0));
+        promised.is_some()
+    }
+
+    pub(super) fn refunds_moved(&mut self, intent: String) {
+        self.state.intent.get_or_insert(intent);
+        self.state.refunds_moved = true;
+        self.ask_gateway();
+    }
+
+    /// All refunds as the gateway has them: what is ours goes to its refund when it stands otherwise than we know, what
+    /// others made is counted.
+    pub(super) fn import(&mut self, refunds: &[GatewayRefund]) {
+        for told in refunds {
+            match told.refund.filter(|refund| self.is_ours(*refund)) {
+                Some(refund) if self.is_news(refund, told.status) => {
+                    self.tell(refund, refund::Message::Seen { told: told.clone() });
+                }
+                Some(_) => {}
+                None => self.import_foreign(told),
+            }
+        }
+        self.weigh();
+        self.stop_if_unpaid();
+    }
+
+    fn is_ours(&self, refund: RefundId) -> bool {
+        self.state.reservations.contains_key(&refund) || self.state.refunds.contains_key(&refund)
+    }
+
+    fn is_news(&self, refund: RefundId, status: RefundStatus) -> bool {
+        match status {
+            RefundStatus::Pending => false,
+            RefundStatus::Succeeded => self.state.reservations.contains_key(&refund),
+            RefundStatus::Failed => true,
+        }
+    }
+
+    fn import_foreign(&mut self, told: &GatewayRefund) {
+        let counts = match told.status {
+            _ if told.amount.currency != self.state.price.currency => 0,
+            RefundStatus::Pending | RefundStatus::Succeeded => told.amount.minor.max(0),
+            RefundStatus::Failed => 0,
+        };
+        let before = self.state.imported.insert(told.id.clone(), counts).unwrap_or(0);
+        let refunded = &mut self.state.amounts.refunded;
+        *refunded = refunded.saturating_sub(before).saturating_add(counts);
+    }
+
+    pub(super) fn dispute_told(&mut self, dispute: Dispute) {
+        let counted = |dispute: &Dispute| match dispute.standing {
+            DisputeStanding::Open | DisputeStanding::Lost => dispute.amount.minor.max(0),
+            DisputeStanding::Won => 0,
+        };
+        let known = self.state.disputes.get(&dispute.id);
+        // What is decided does not open again: the news of its beginning is late.
+        let decided = known.is_some_and(|known| known.standing != DisputeStanding::Open);
+        if known == Some(&dispute) || decided && dispute.standing == DisputeStanding::Open {
+            return self.ignore();
+        }
+        let before = known.map_or(0, counted);
+        let disputed = &mut self.state.amounts.disputed;
+        *disputed = disputed.saturating_sub(before).saturating_add(counted(&dispute));
+        let sentence = match dispute.standing {
+            DisputeStanding::Open => "is open: answer it at the gateway in time",
+            DisputeStanding::Won => "was won",
+            DisputeStanding::Lost => "was lost",
+        };
+        self.flag(format!("dispute {} over {} {sentence}", dispute.id, dispute.amount));
+        self.state.disputes.insert(dispute.id.clone(), dispute);
+        self.weigh();
+        self.stop_if_unpaid();
+    }
+
+    /// After a fact that took money: promises that nothing was sent for are taken back first, the rest is flagged.
+    fn weigh(&mut self) {
+        let over = self.state.amounts.over;
+        self.state.amounts.weigh();
+        if self.state.amounts.over <= over {
+            return;
+        }
+        let promised: Vec<RefundId> = self.state.reservations.keys().copied().collect();
+        for refund in promised {
+            self.tell(refund, refund::Message::Yield);
+        }
+        let more = Money::new(self.state.amounts.over, self.state.price.currency);
+        self.flag(format!("{more} more went back, or is promised, than came in: look at its refunds and disputes"));
+    }
+}

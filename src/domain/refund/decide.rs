@@ -1,0 +1,281 @@
+//! The rules of a refund: one function for each message, over a decision that is being made.
+
+use super::{Effect, Failure, Message, Request, State, Status, What};
+use crate::domain::money::Money;
+use crate::domain::rail::{Ask, Call, Fact, GatewayRefund, KEY_AGE_MS_MAX, RefundStatus, rest_ms};
+use crate::domain::{Decision, EffectNo, Moment, Report, payment};
+
+/// A refund of which nobody knows whether it arrived is shown to a person after this time, in milliseconds.
+const DOUBT_MS: i64 = 3_600_000;
+/// The first look at a refund that the gateway has and has not decided, in milliseconds; each further rest doubles.
+const PENDING_MS: i64 = 60_000;
+/// The longest rest between two looks, in milliseconds.
+const PENDING_MS_MAX: i64 = 6 * 3_600_000;
+
+/// The code of a refund that the payment did not promise.
+const REFUSED: &str = "reservation_refused";
+
+struct Turn {
+    state: State,
+    effects: Vec<Effect>,
+    moment: Moment,
+    ignored: bool,
+}
+
+pub(super) fn born(request: Request, moment: Moment) -> Decision<State, Effect> {
+    let (refund, minor) = (request.id, request.minor);
+    let state = State {
+        request,
+        status: Status::Requested,
+        amount: None,
+        intent: None,
+        first_sent_at: None,
+        spent: 0,
+        under_way: None,
+        timer: None,
+        tries: 0,
+        gateway_id: None,
+        failure: None,
+        attention: None,
+        created_at: moment.now,
+        ended_at: None,
+    };
+    let mut turn = Turn { state, effects: Vec::new(), moment, ignored: false };
+    turn.tell(payment::Message::ReserveRefund { refund, minor });
+    turn.decided()
+}
+
+pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
+    let mut turn = Turn { state: state.clone(), effects: Vec::new(), moment, ignored: false };
+    match message {
+        Message::Request(request) if *request == state.request => turn.ignore(),
+        Message::Request(request) => {
+            return Decision::refused(format!("refund {} exists already, for something else", request.id));
+        }
+        Message::Reserved { amount, intent } => turn.reserved(amount, intent),
+        Message::ReservationRefused { reason } => turn.reservation_refused(reason),
+        Message::GatewayReported(report) => turn.reported(report),
+        Message::Due { timer } => turn.due(timer),
+        Message::Yield => turn.give_way(),
+        Message::Seen { told } => turn.seen(&told),
+    }
+    turn.decided()
+}
+
+impl Turn {
+    fn decided(self) -> Decision<State, Effect> {
+        if self.ignored {
+            return Decision::ignored().and(self.effects);
+        }
+        Decision::applied(self.state, self.effects)
+    }
+
+    const fn ignore(&mut self) {
+        self.ignored = true;
+    }
+
+    fn order(&mut self, effect: Effect) -> EffectNo {
+        let number = self.next_effect();
+        self.effects.push(effect);
+        number
+    }
+
+    fn next_effect(&self) -> EffectNo {
+        self.moment.effect(u32::try_from(self.effects.len()).expect("a decision orders a few effects"))
+    }
+
+    fn tell(&mut self, message: payment::Message) {
+        let payment = self.state.request.payment;
+        self.order(Effect::TellPayment { payment, message });
+    }
+
+    fn reserved(&mut self, amount: Money, intent: String) {
+        if self.state.status != Status::Requested {
+            return self.ignore();
+        }
+        self.state.amount = Some(amount);
+        self.state.intent = Some(intent);
+        self.state.first_sent_at = Some(self.moment.now);
+        self.send();
+    }
+
+    fn reservation_refused(&mut self, reason: String) {
+        if self.state.status != Status::Requested {
+            return self.ignore();
+        }
+        self.end(Status::Failed, Some(Failure { code: REFUSED.to_owned(), message: reason }));
+    }
+
+    /// The key and the time of the first send are part of the commit that orders it.
+    fn send(&mut self) {
+        self.state.status = Status::Submitted;
+        self.call(What::Send);
+    }
+
+    fn call(&mut self, what: What) {
+        self.disarm();
+        let state = &self.state;
+        let (Some(amount), Some(intent)) = (state.amount, state.intent.clone()) else { return };
+        let (refund, payment) = (state.request.id, state.request.payment);
+        let ask = match what {
+            What::Send => Ask::Refund { intent, amount, refund, payment },
+            What::Ask => Ask::ListRefunds { intent },
+        };
+        let first_sent_at = state.first_sent_at.unwrap_or(self.moment.now);
+        let key = format!("{refund}-{}", state.spent + 1);
+        let call = Call { ask, key, first_sent_at, again: state.tries > 0 };
+        let effect = self.order(Effect::Call(call));
+        self.state.under_way = Some((effect, what));
+    }
+
+    fn reported(&mut self, report: Report) {
+        let Some((_, what)) = self.state.under_way.filter(|(effect, _)| *effect == report.effect) else {
+            return self.ignore();
+        };
+        self.state.under_way = None;
+        match (what, Fact::of(report.outcome)) {
+            (_, Fact::Refund(told)) => self.seen(&told),
+            (What::Ask, Fact::Refunds(all)) => {
+                match all.iter().find(|told| told.refund == Some(self.state.request.id)) {
+                    Some(told) => self.seen(told),
+                    None => self.absent(),
+                }
+            }
+            _ if self.state.status.is_settled() => {}
+            (What::Send, Fact::Rejected { code, message }) => self.failed(Failure { code, message }),
+            (What::Send, Fact::NotDone { retry_after_ms, .. }) => {
+                self.state.status = Status::Reserved;
+                let asked = retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0);
+                self.rest(asked);
+            }
+            (What::Send, Fact::Unknown { spent, .. }) => {
+                self.state.status = Status::OutcomeUnknown;
+                self.state.spent += u32::from(spent);
+                self.rest(0);
+            }
+            (What::Send, Fact::Session(_) | Fact::Refunds(_)) => {
+                self.state.status = Status::OutcomeUnknown;
+                self.rest(0);
+            }
+            (What::Ask, _) => self.rest(0),
+        }
+    }
+
+    /// The gateway lists refunds and ours is not among them.
+    fn absent(&mut self) {
+        match self.state.status {
+            Status::OutcomeUnknown if self.is_key_known() => self.send(),
+            Status::Submitted | Status::OutcomeUnknown | Status::Reserved => self.rest(0),
+            Status::Requested | Status::Succeeded | Status::Failed | Status::Cancelled => {}
+        }
+    }
+
+    fn is_key_known(&self) -> bool {
+        self.age_ms() <= KEY_AGE_MS_MAX
+    }
+
+    fn age_ms(&self) -> i64 {
+        self.moment.now.since_ms(self.state.first_sent_at.unwrap_or(self.moment.now))
+    }
+
+    /// How it stands at the gateway: a fact, whatever was thought of it.
+    fn seen(&mut self, told: &GatewayRefund) {
+        let id = self.state.request.id;
+        let amount = *self.state.amount.get_or_insert(told.amount);
+        self.state.gateway_id = Some(told.id.clone());
+        match (self.state.status, told.status) {
+            (Status::Succeeded, RefundStatus::Succeeded | RefundStatus::Pending)
+            | (Status::Failed, RefundStatus::Failed | RefundStatus::Pending)
+            | (Status::Cancelled, RefundStatus::Failed | RefundStatus::Pending) => {}
+            (Status::Succeeded, RefundStatus::Failed) => {
+                let message = told.reason.clone().unwrap_or_else(|| "the gateway does not say why".to_owned());
+                self.end(Status::Failed, Some(Failure { code: "reversed".to_owned(), message }));
+                self.tell(payment::Message::RefundReversed { refund: id });
+            }
+            (_, RefundStatus::Succeeded) => {
+                self.end(Status::Succeeded, None);
+                self.state.attention = None;
+                self.tell(payment::Message::RefundSucceeded { refund: id, minor: amount.minor });
+            }
+            (_, RefundStatus::Failed) => {
+                let message = told.reason.clone().unwrap_or_else(|| "the gateway does not say why".to_owned());
+                self.failed(Failure { code: "refund_failed".to_owned(), message });
+            }
+            (_, RefundStatus::Pending) => {
+                if self.state.status != Status::Submitted {
+                    self.state.tries = 0;
+                }
+                self.state.status = Status::Submitted;
+                self.state.attention = None;
+                self.rest(0);
+            }
+        }
+    }
+
+    /// Nothing went back: what was promised is free again.
+    fn failed(&mut self, failure: Failure) {
+        self.end(Status::Failed, Some(failure));
+        self.tell(payment::Message::RefundReleased { refund: self.state.request.id });
+    }
+
+    fn end(&mut self, status: Status, failure: Option<Failure>) {
+        self.disarm();
+        self.state.status = status;
+        self.state.failure = failure;
+        self.state.ended_at = Some(self.moment.now);
+    }
+
+    fn give_way(&mut self) {
+        match self.state.status {
+            Status::Reserved => {
+                self.end(Status::Cancelled, None);
+                self.tell(payment::Message::RefundReleased { refund: self.state.request.id });
+            }
+            Status::Requested
+            | Status::Submitted
+            | Status::OutcomeUnknown
+            | Status::Succeeded
+            | Status::Failed
+            | Status::Cancelled => self.ignore(),
+        }
+    }
+
+    fn due(&mut self, timer: EffectNo) {
+        if self.state.timer != Some(timer) {
+            return self.ignore();
+        }
+        self.state.timer = None;
+        match self.state.status {
+            // It never arrived, so its key is as good as new.
+            Status::Reserved => self.send(),
+            Status::Submitted | Status::OutcomeUnknown => self.call(What::Ask),
+            Status::Requested | Status::Succeeded | Status::Failed | Status::Cancelled => self.ignore(),
+        }
+    }
+
+    /// Rests before the next call, at least so long as the gateway asked for.
+    fn rest(&mut self, asked_ms: i64) {
+        if self.state.under_way.is_some() || self.state.timer.is_some() {
+            return;
+        }
+        let tries = self.state.tries;
+        self.state.tries = tries.saturating_add(1);
+        let rest = match self.state.status {
+            Status::Submitted => PENDING_MS.saturating_mul(1 << tries.min(20)).min(PENDING_MS_MAX),
+            _ => rest_ms(self.state.tries),
+        };
+        if self.state.status == Status::OutcomeUnknown && self.age_ms() > DOUBT_MS {
+            let sentence = "the gateway does not say whether it has this refund: look for it there by the payment";
+            self.state.attention = Some(sentence.to_owned());
+        }
+        let timer = self.next_effect();
+        self.order(Effect::Arm { due: self.moment.now.plus_ms(rest.max(asked_ms)), timer });
+        self.state.timer = Some(timer);
+    }
+
+    fn disarm(&mut self) {
+        if let Some(timer) = self.state.timer.take() {
+            self.order(Effect::Disarm(timer));
+        }
+    }
+}

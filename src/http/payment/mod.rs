@@ -1,0 +1,70 @@
+//! `/payment`: what is bought, how the payer comes back, what the gateway says, and money that goes back.
+//!
+//! Nothing a browser says about money is believed: the gateway is asked. What the gateway says is written down before it
+//! is answered.
+
+pub(super) mod attention;
+pub(super) mod back;
+pub(super) mod checkout;
+pub(super) mod details;
+pub(super) mod health;
+mod page;
+pub(super) mod refund;
+mod view;
+pub(super) mod webhook;
+
+use actix_web::web::{self, ServiceConfig};
+
+use super::guard::{get_and_head, resource};
+use crate::domain::money::{Currency, Money};
+
+/// What credits cost, and who is paid.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Selling {
+    /// The currency.
+    pub currency: Currency,
+    /// What one credit costs, in minor units.
+    pub credit_price: i64,
+    /// Who is paid unless a template names another.
+    pub receiver: String,
+}
+
+impl Selling {
+    /// What so many credits cost; `None` beyond what an amount can be.
+    #[must_use]
+    pub fn price(&self, credits: i64) -> Option<Money> {
+        Money::new(self.credit_price, self.currency).times(credits).filter(|price| price.minor >= 0)
+    }
+}
+
+/// Adds the routes.
+pub(super) fn routes(config: &mut ServiceConfig) {
+    config
+        .service(resource("/payment/checkout/{templateCode}", |at| at.route(web::post().to(checkout::checkout))))
+        .service(resource("/payment/webhook", |at| at.route(web::post().to(webhook::called))))
+        .service(resource("/payment/success", |at| at.route(web::get().to(back::success))))
+        .service(resource("/payment/cancel", |at| at.route(web::get().to(back::cancel))))
+        .service(resource("/payment/history", |at| at.route(get_and_head().to(details::history))))
+        .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
+        .service(resource("/payment/refund/{paymentId}", |at| at.route(web::post().to(refund::refund))))
+        .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
+        .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
+            at.route(web::post().to(attention::acknowledge))
+        }))
+        .service(resource("/ops/inputs/{inputId}/replay", |at| at.route(web::post().to(attention::replay))))
+        .service(resource("/payment/{paymentId}", |at| at.route(get_and_head().to(details::details))));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ten_credits_cost_a_thousand_cents() {
+        let selling =
+            Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() };
+        assert_eq!(selling.price(10).unwrap().to_string(), "10.00 usd");
+        assert_eq!(selling.price(0).unwrap().minor, 0);
+        assert_eq!(selling.price(i64::MAX), None);
+    }
+}

@@ -1,0 +1,149 @@
+//! Payments and refunds as they are read: one by its id, a customer's, and those that a person should look at.
+
+use mixvideo_entities::payment::{Column, Entity};
+use mixvideo_entities::refund;
+use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
+use serde::de::DeserializeOwned;
+
+use super::{Database, Error};
+use crate::domain::ids::{PaymentId, RefundId};
+use crate::domain::payment::{self, PaymentMachine};
+use crate::domain::refund::RefundMachine;
+use crate::domain::{Machine, Timestamp};
+
+/// A payment as it is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Known {
+    /// How many decisions led to it.
+    pub version: u64,
+    /// What it knows.
+    pub state: payment::State,
+}
+
+/// Whose payments to list.
+#[derive(Clone, Debug)]
+pub struct Filter<'a> {
+    /// The customer.
+    pub user_id: &'a str,
+    /// Only those that this owner asked for.
+    pub owner: Option<&'a str>,
+}
+
+/// A payment.
+///
+/// # Errors
+/// A read that failed, or a row that cannot be read.
+pub async fn read(database: &Database, id: PaymentId) -> Result<Option<Known>, Error> {
+    let find = Entity::find_by_id(id.to_string());
+    let row = database.read("read a payment", async |db| find.one(db).await).await?;
+    row.map(known).transpose()
+}
+
+/// A refund.
+///
+/// # Errors
+/// A read that failed, or a row that cannot be read.
+pub async fn read_refund(database: &Database, id: RefundId) -> Result<Option<crate::domain::refund::State>, Error> {
+    let find = refund::Entity::find_by_id(id.to_string());
+    let row = database.read("read a refund", async |db| find.one(db).await).await?;
+    row.map(|row| parse::<RefundMachine>("refunds", &row.id, row.schema, &row.state)).transpose()
+}
+
+/// The payment whose money the gateway knows under `intent`.
+///
+/// # Errors
+/// A read that failed.
+pub async fn of_intent(database: &Database, intent: &str) -> Result<Option<PaymentId>, Error> {
+    let find = Entity::find().filter(Column::IntentId.eq(intent)).select_only().column(Column::Id).into_tuple();
+    let id: Option<String> = database.read("find a payment", async |db| find.one(db).await).await?;
+    let corrupt = |id: &str| Error::Corrupt { table: "payments", id: id.to_owned(), what: "an id".to_owned() };
+    id.map(|id| PaymentId::parse(&id).map_err(|_| corrupt(&id))).transpose()
+}
+
+/// Up to `limit` payments of a customer, the newest first, older than `before`.
+///
+/// # Errors
+/// A read that failed, or a row that cannot be read.
+pub async fn list(
+    database: &Database,
+    filter: &Filter<'_>,
+    before: Option<(Timestamp, PaymentId)>,
+    limit: u64,
+) -> Result<Vec<Known>, Error> {
+    let mut find = matching(filter);
+    if let Some((at, id)) = before {
+        let same_time = Condition::all().add(Column::CreatedAt.eq(at.0)).add(Column::Id.lt(id.to_string()));
+        find = find.filter(Condition::any().add(Column::CreatedAt.lt(at.0)).add(same_time));
+    }
+    let find = find.order_by_desc(Column::CreatedAt).order_by_desc(Column::Id).limit(limit);
+    let rows = database.read("list the payments", async |db| find.all(db).await).await?;
+    rows.into_iter().map(known).collect()
+}
+
+/// How many there are.
+///
+/// # Errors
+/// A read that failed.
+pub async fn count(database: &Database, filter: &Filter<'_>) -> Result<u64, Error> {
+    let find = matching(filter);
+    database.read("count the payments", async |db| find.count(db).await).await
+}
+
+/// What a person should look at: the id of each such payment and refund, and why, at most `limit` of each.
+///
+/// # Errors
+/// A read that failed.
+pub async fn attention(database: &Database, limit: u64) -> Result<Vec<(String, String)>, Error> {
+    let payments = Entity::find()
+        .filter(Column::Attention.is_not_null())
+        .select_only()
+        .columns([Column::Id, Column::Attention])
+        .order_by_desc(Column::Id)
+        .limit(limit)
+        .into_tuple::<(String, Option<String>)>();
+    let refunds = refund::Entity::find()
+        .filter(refund::Column::Attention.is_not_null())
+        .select_only()
+        .columns([refund::Column::Id, refund::Column::Attention])
+        .order_by_desc(refund::Column::Id)
+        .limit(limit)
+        .into_tuple::<(String, Option<String>)>();
+    let mut rows = database.read("find what needs a person", async |db| payments.all(db).await).await?;
+    rows.extend(database.read("find what needs a person", async |db| refunds.all(db).await).await?);
+    Ok(rows.into_iter().map(|(id, why)| (id, why.unwrap_or_default())).collect())
+}
+
+/// How many payments and refunds a person should look at.
+///
+/// # Errors
+/// A read that failed.
+pub async fn attention_count(database: &Database) -> Result<u64, Error> {
+    let payments = Entity::find().filter(Column::Attention.is_not_null());
+    let refunds = refund::Entity::find().filter(refund::Column::Attention.is_not_null());
+    let count = async |db: &sea_orm::DatabaseConnection| Ok(payments.count(db).await? + refunds.count(db).await?);
+    database.read("count what needs a person", count).await
+}
+
+fn matching(filter: &Filter<'_>) -> Select<Entity> {
+    let find = Entity::find().filter(Column::UserId.eq(filter.user_id));
+    match filter.owner {
+        Some(owner) => find.filter(Column::Owner.eq(owner)),
+        None => find,
+    }
+}
+
+fn known(row: mixvideo_entities::payment::Model) -> Result<Known, Error> {
+    let state = parse::<PaymentMachine>("payments", &row.id, row.schema, &row.state)?;
+    Ok(Known { version: row.version.unsigned_abs(), state })
+}
+
+fn parse<M: Machine>(table: &'static str, id: &str, schema: i64, state: &str) -> Result<M::State, Error>
+where
+    M::State: DeserializeOwned,
+{
+    let corrupt = |what| Error::Corrupt { table, id: id.to_owned(), what };
+    if schema > i64::from(M::SCHEMA) {
+        return Err(corrupt(format!("schema {schema}, and this release knows {}", M::SCHEMA)));
+    }
+    serde_json::from_str(state).map_err(|error| corrupt(format!("a state: {error}")))
+}

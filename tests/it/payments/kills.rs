@@ -1,0 +1,113 @@
+//! `kill -9` between the steps of a checkout, of a payment and of a webhook: each payment is executed once all the same.
+
+use std::time::{Duration, Instant};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::crash::service::{Caller, LIMIT, Service};
+use crate::server::Answer;
+
+const PAYERS: usize = 6;
+/// Payments of one payer.
+const PAYMENTS: usize = 4;
+const KILLS: u64 = 8;
+/// A living server answers long before.
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+/// Asks until the service answers something else than that it is away.
+async fn insist(caller: &Caller, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
+    let begun = Instant::now();
+    loop {
+        assert!(begun.elapsed() < LIMIT, "{path} is never answered");
+        let mut request = caller.request(method.clone(), path).timeout(ANSWER_LIMIT);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        if let Some(body) = body {
+            request = request.json(body);
+        }
+        match caller.ask(request).await {
+            Ok(answer) if answer.status.as_u16() < 500 => return answer,
+            Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+/// Buys and pays; the payment's id once it is completed.
+async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
+    let key = format!("payer-{number}-{turn}");
+    let order = json!({ "userId": "user_123" });
+    let opened = insist(caller, Method::POST, "/payment/checkout/test-noop", Some(&key), Some(&order)).await;
+    let text = |field: &str| opened.data()[field].as_str().unwrap().to_owned();
+    let (id, session) = (text("paymentId"), text("sessionId"));
+    insist(caller, Method::POST, &format!("/sandbox/checkout/{session}/pay"), None, None).await;
+    let begun = Instant::now();
+    loop {
+        let shown = insist(caller, Method::GET, &format!("/payment/{id}"), None, None).await;
+        if shown.data()["status"] == "completed" {
+            return id;
+        }
+        assert!(begun.elapsed() < LIMIT, "{id} is paid and never completed: {}", shown.body);
+        if turn.is_multiple_of(2) {
+            let back = format!("/payment/success?session_id={session}&payment_id={id}");
+            insist(caller, Method::GET, &back, None, None).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_paid_is_executed_once_through_kills() {
+    let mut service = Service::sqlite().await;
+    // The same address after every kill: payers come back to where they were sent.
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    service.set("SERVER__BIND", free);
+    service.start_with_templates().await;
+    let caller = service.caller.clone();
+    let template = json!({
+        "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
+        "templateType": "VIDEO", "workflow": "noop", "tags": [],
+    });
+    insist(&caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    let payers: Vec<_> = (0..PAYERS)
+        .map(|number| {
+            let caller = caller.clone();
+            tokio::spawn(async move {
+                let mut paid = Vec::new();
+                for turn in 0..PAYMENTS {
+                    paid.push(payer(&caller, number, turn).await);
+                }
+                paid
+            })
+        })
+        .collect();
+    for kill in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(120 + 90 * (kill % 5))).await;
+        service.kill().await;
+        service.start().await;
+    }
+    let mut paid = Vec::new();
+    for payer in payers {
+        paid.extend(payer.await.unwrap());
+    }
+    assert_eq!(paid.len(), PAYERS * PAYMENTS);
+    for id in &paid {
+        let begun = Instant::now();
+        loop {
+            let actor = caller.get(&format!("/ops/actors/payment/{id}")).await;
+            let state = &actor.data()["state"];
+            if state["standing"] == "completed" {
+                assert_eq!(state["amounts"]["captured"], 1000);
+                break;
+            }
+            assert!(begun.elapsed() < LIMIT, "{id} was not executed: {state}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+    // As many tasks and payments as were paid for, and not one more.
+    for kind in ["task", "payment"] {
+        let listed = caller.get(&format!("/ops/actors?kind={kind}&limit=100")).await;
+        assert_eq!(listed.data()["actors"].as_array().unwrap().len(), paid.len(), "{kind}");
+    }
+}
