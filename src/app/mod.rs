@@ -4,7 +4,7 @@
 //! its limit, the rest goes on at the next start.
 
 pub mod definitions;
-mod gateways;
+pub mod gateways;
 pub mod google;
 mod lock;
 pub mod providers;

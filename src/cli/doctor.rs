@@ -1,5 +1,6 @@
 //! `mixvideo doctor`: can the service run here?
 
+mod gateway;
 mod workflows;
 
 use std::error::Error as _;
@@ -94,6 +95,8 @@ async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     checks.push(Check::of("worker", worker));
     let (workflows, found) = workflows::look(&config.workflows.directory, &here);
     checks.extend(found);
+    checks.push(Check::of("gateway", gateway::look(config).await));
+    checks.push(Check::of("webhooks", gateway::webhooks(config)));
     checks.push(Check::of("google", google(config).await));
     checks.push(Check::of("clock", clock()));
     (workflows, checks)

@@ -22,4 +22,5 @@ mod server;
 mod sharing;
 mod site;
 mod storage;
+mod stripe;
 mod templates;
