@@ -14,6 +14,9 @@ enum Event {
     Answered,
     Lost,
     Silent,
+    /// Nobody hears of it, and it arrives much later, perhaps after the gateway was asked for it.
+    Delayed,
+    Arrives,
     /// The gateway is busy, or refuses.
     Busy,
     Rejected,
@@ -31,7 +34,8 @@ enum Event {
 fn events() -> impl Strategy<Value = Vec<Event>> {
     use Event::*;
     let event = prop_oneof![
-        6 => Just(Answered), 4 => Just(Lost), 4 => Just(Silent), 2 => Just(Busy), 1 => Just(Rejected), 8 => Just(Rings),
+        6 => Just(Answered), 4 => Just(Lost), 4 => Just(Silent),
+        4 => Just(Delayed), 2 => Just(Arrives), 2 => Just(Busy), 1 => Just(Rejected), 8 => Just(Rings),
         2 => any::<bool>().prop_map(Decides), 3 => Just(Seen), 2 => Just(Yield), 2 => Just(Reserved),
     ];
     proptest::collection::vec(event, 0..40)
@@ -41,6 +45,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
 #[derive(Default)]
 struct Gateway {
     made: BTreeMap<String, RefundStatus>,
+    /// What is still on its way to it.
+    delayed: Vec<Call>,
 }
 
 impl Gateway {
@@ -72,9 +78,21 @@ fn happens(mut run: Run, gateway: &mut Gateway, event: &Event) -> Run {
             run.hears(unknown())
         }
         (Event::Silent, Some(_)) => run.hears(unknown()),
+        (Event::Delayed, Some(call)) => {
+            gateway.delayed.push(call);
+            run.hears(unknown())
+        }
+        (Event::Arrives, _) => {
+            for call in std::mem::take(&mut gateway.delayed) {
+                gateway.carry_out(&call);
+            }
+            run
+        }
         (Event::Busy, Some(_)) => run.hears(busy()),
         // A gateway never refuses what it has taken under the same key.
-        (Event::Rejected, Some(_)) if gateway.made.is_empty() => run.hears(rejected()),
+        (Event::Rejected, Some(_)) if gateway.made.is_empty() && gateway.delayed.is_empty() => {
+            run.hears(rejected())
+        }
         (Event::Rings, None) if run.state().timer.is_some() => run.rings(),
         (Event::Decides(well), _) => {
             for status in gateway.made.values_mut().filter(|status| **status == RefundStatus::Pending) {
@@ -112,7 +130,8 @@ proptest! {
             let waits = run.state().under_way.is_some() || run.state().timer.is_some();
             prop_assert!(run.state().status.is_settled() || waits, "nobody would ever look again: {:?}", run.state());
         }
-        // From here on the gateway answers, and decides.
+        // From here on what is on its way arrives, and the gateway answers and decides.
+        run = happens(run, &mut gateway, &Event::Arrives);
         for _ in 0..60 {
             if run.state().status.is_settled() && run.state().under_way.is_none() {
                 break;
