@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
-# compiler, PostgreSQL 15, ffmpeg and Python, at the versions that the distribution pins; an S3 server from PyPI, at the
-# versions in tests/s3/requirements.txt), and starts a private PostgreSQL and S3 for the tests, which are gone afterwards.
+# compiler, PostgreSQL 15, Redis, ffmpeg, Chromium and Python, at the versions that the distribution pins; an S3 server
+# from PyPI, at the versions in tests/s3/requirements.txt), and starts a private PostgreSQL, Redis, Redis Cluster and S3 for
+# the tests, which are gone afterwards.
 # With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
 # "journal".
 set -euo pipefail
@@ -23,6 +24,13 @@ fi
 # The tests look at the videos with ffprobe and ffmpeg; the product itself needs neither.
 if ! command -v ffprobe >/dev/null || ! command -v ffmpeg >/dev/null; then
     missing+=(ffmpeg)
+fi
+if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
+    missing+=(redis-server)
+fi
+# The browser that people sign in with.
+if ! command -v chromium >/dev/null; then
+    missing+=(chromium)
 fi
 # The S3 server lives in an environment of its own.
 if ! python3 -c 'import ensurepip' 2>/dev/null; then
@@ -49,6 +57,11 @@ if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
     (cd tests/aimock && npm ci --no-audit --no-fund --loglevel=error >&2)
 fi
 
+# What stands in for Google, and what drives a browser to it, at the versions of their lock file.
+if [ ! -d tests/oidc/node_modules/oidc-provider ]; then
+    (cd tests/oidc && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
 if [ $# = 0 ]; then
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings
@@ -71,20 +84,57 @@ stop() {
     if [ -n "${s3_server:-}" ]; then
         kill "$s3_server" 2>/dev/null || true
     fi
+    if [ ${#redis_servers[@]} -gt 0 ]; then
+        kill -9 "${redis_servers[@]}" 2>/dev/null || true
+    fi
     as_postgres "$programs/pg_ctl" -D "$home/data" -m immediate -s stop >/dev/null 2>&1 || true
     rm -rf "$home"
 }
+redis_servers=()
 trap stop EXIT
 
-# A port that nobody answers on.
-port=$((20000 + RANDOM % 20000))
-while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
-    port=$((20000 + RANDOM % 20000))
-done
+# A port that nobody answers on, below those that a node of a Redis Cluster takes 10,000 above its own.
+free_port() {
+    port=$((20000 + RANDOM % 10000))
+    while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do
+        port=$((20000 + RANDOM % 10000))
+    done
+}
+free_port
 as_postgres "$programs/initdb" -D "$home/data" -U mixvideo -A trust -E UTF8 --no-instructions >/dev/null
 as_postgres "$programs/pg_ctl" -D "$home/data" -l "$home/log" -s -w -t 60 \
     -o "-p $port -k $home -c listen_addresses=127.0.0.1 -c max_connections=300" start
 export MIXVIDEO_TEST_POSTGRES="postgres://mixvideo@127.0.0.1:$port/postgres"
+
+# A Redis that logs every second, as production has it, and a Cluster of three. Tests that break theirs start their own.
+start_redis() {
+    free_port
+    mkdir "$home/redis-$port"
+    redis-server --port "$port" --bind 127.0.0.1 --dir "$home/redis-$port" --appendonly yes --save "" "$@" \
+        >"$home/redis-$port/log" &
+    redis_servers+=($!)
+    for _ in $(seq 100); do
+        if [ "$(redis-cli -p "$port" ping 2>/dev/null)" = PONG ]; then return; fi
+        sleep 0.05
+    done
+    echo "a Redis did not start" >&2
+    exit 1
+}
+start_redis
+export MIXVIDEO_TEST_REDIS="redis://127.0.0.1:$port"
+nodes=()
+for _ in 1 2 3; do
+    start_redis --cluster-enabled yes
+    nodes+=("127.0.0.1:$port")
+done
+redis-cli --cluster create "${nodes[@]}" --cluster-replicas 0 --cluster-yes >"$home/cluster"
+for node in "${nodes[@]}"; do
+    for _ in $(seq 200); do
+        if redis-cli -p "${node##*:}" cluster info | grep -q cluster_state:ok; then break; fi
+        sleep 0.05
+    done
+done
+export MIXVIDEO_TEST_REDIS_CLUSTER="redis+cluster://$(IFS=,; echo "${nodes[*]}")"
 
 # It takes a free port by itself and says what it is.
 "$s3/bin/python" tests/s3/server.py >"$home/s3" &

@@ -25,6 +25,8 @@ pub struct Model {
     pub revoked_at: Option<i64>,
     /// In milliseconds; kept roughly.
     pub last_used_at: Option<i64>,
+    /// The receivers that a client may act for, as a JSON list.
+    pub receivers: String,
 }
 
 /// It stands alone: rows refer to each other by address, not by foreign key.

@@ -3,7 +3,9 @@
 // The derive macros make public items that cannot carry documentation of their own.
 #![allow(missing_docs)]
 
+pub mod access_token;
 pub mod api_key;
+pub mod audit;
 pub mod claim;
 pub mod dead;
 pub mod input;
@@ -14,7 +16,11 @@ pub mod refund;
 pub mod sandbox_event;
 pub mod sandbox_object;
 pub mod setting;
+pub mod sign_in_code;
+pub mod spent_state;
 pub mod task;
 pub mod template;
 pub mod template_revision;
+pub mod user;
+pub mod user_client;
 pub mod workflow_definition;

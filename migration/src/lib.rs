@@ -15,6 +15,7 @@ mod m20261122_000005_template_revisions;
 mod m20261122_000006_begun;
 mod m20261122_000008_payments;
 mod m20261122_000009_sandbox;
+mod m20261122_000010_users;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_begun::Migration),
             Box::new(m20261122_000008_payments::Migration),
             Box::new(m20261122_000009_sandbox::Migration),
+            Box::new(m20261122_000010_users::Migration),
         ]
     }
 }

@@ -21,8 +21,9 @@ use crate::runtime::activity::{Beginning, Work};
 
 /// Carries out the call that `work` orders.
 pub(super) async fn run(gateway: Option<&dyn Gateway>, work: &Work) -> Result<Value, Failure> {
-    let call: Call = serde_json::from_str(&work.input)
-        .map_err(|error| Failure::fatal("call_unreadable", format!("the call to the gateway cannot be read: {error}")))?;
+    let call: Call = serde_json::from_str(&work.input).map_err(|error| {
+        Failure::fatal("call_unreadable", format!("the call to the gateway cannot be read: {error}"))
+    })?;
     let gateway = gateway.ok_or_else(|| Failure::passing("no_gateway", "no gateway of payments is configured"))?;
     // What only reads may be repeated blindly.
     let again = match call.ask {
@@ -182,9 +183,7 @@ mod tests {
     #[test]
     fn an_answer_of_the_gateway_is_one_fact() {
         let of = |answer: Answer<()>| fact(answer, |()| None);
-        let rejected = |reason| {
-            of(Answer::Rejected(Rejection { reason, code: "c".into(), message: "m".into() }))
-        };
+        let rejected = |reason| of(Answer::Rejected(Rejection { reason, code: "c".into(), message: "m".into() }));
         assert!(matches!(rejected(Reason::Invalid), Fact::Rejected { .. }));
         assert!(matches!(rejected(Reason::Unauthorized), Fact::NotDone { .. }), "it may be sent again");
         assert!(matches!(rejected(Reason::Busy { after_ms: Some(5) }), Fact::NotDone { retry_after_ms: Some(5), .. }));

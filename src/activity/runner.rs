@@ -7,8 +7,8 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use super::{Activities, Running, gateway, provider};
-use crate::domain::{Failure, rail};
 use crate::domain::workflow::StepCall;
+use crate::domain::{Failure, rail};
 use crate::runtime::activity;
 
 /// How much longer than its own limit a step may take before it is dropped: a worker is stopped at the limit itself.

@@ -5,8 +5,10 @@
 
 pub mod definitions;
 mod gateways;
+pub mod google;
 mod lock;
 pub mod providers;
+pub mod redis;
 mod retention;
 
 use std::net::SocketAddr;
@@ -26,7 +28,7 @@ use uuid::Uuid;
 use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
-use crate::config::{Backend, Config};
+use crate::config::Config;
 use crate::domain::rail;
 use crate::domain::workflow::Activity;
 use crate::gateway::sandbox;
@@ -37,8 +39,9 @@ use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
 use crate::runtime::journal::committer::Committer;
 use crate::runtime::journal::{self, Journal};
-use crate::runtime::mailbox::{Mailbox, Memory};
+use crate::runtime::mailbox::{self, Mailbox, Memory};
 use crate::runtime::partition::Limits;
+use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
 use crate::store::tasks::Tasks;
 use crate::store::{self, Database, settings, tables};
@@ -81,6 +84,9 @@ pub enum Error {
     /// The providers of models cannot be used.
     #[error(transparent)]
     Providers(#[from] providers::Error),
+    /// Signing in with Google cannot be set up.
+    #[error(transparent)]
+    Google(#[from] crate::auth::google::Unusable),
     /// The storage for files could not be opened.
     #[error("the storage {url} could not be opened")]
     Storage {
@@ -108,6 +114,15 @@ pub enum Error {
     /// The engine could not start.
     #[error("the engine could not start")]
     Engine(#[from] engine::Error),
+    /// The address of Redis cannot be used.
+    #[error("`redis.url` {0}")]
+    RedisUrl(#[source] crate::runtime::redis::AddressFault),
+    /// Redis could not be asked.
+    #[error("Redis could not be used")]
+    Redis(#[source] crate::runtime::redis::Error),
+    /// Redis may not be trusted with mailboxes.
+    #[error(transparent)]
+    Unfit(crate::runtime::redis::Unfit),
     /// The secret for links is damaged.
     #[error(
         "the setting `{LINK_SECRET}` in the database is damaged: remove it, and links given out so far stop working"
@@ -154,6 +169,7 @@ impl App {
         let fetcher = Fetcher::new(config.fetch.allow_hosts.clone()).map_err(Error::Tls)?;
         // Before the engine: work that an engine began and cannot go on with would look like a crash.
         let link_secret = link_secret(&database).await?;
+        let redis = redis::open(&config, &database, clock).await?;
         let listener = std::net::TcpListener::bind(config.server.bind)
             .map_err(machine(format!("the address {}", config.server.bind)))?;
         let bound = listener.local_addr().map_err(machine("the address listened on"))?;
@@ -169,7 +185,7 @@ impl App {
             kinds: tables::kinds(&library),
             journal: journal.clone(),
             committer,
-            mailbox: mailbox(&config, clock),
+            mailbox: open_mailbox(&config, redis.clone(), clock),
             activities: Arc::new(activities),
             lanes: lanes(&config),
             clock: Arc::new(clock),
@@ -178,6 +194,7 @@ impl App {
             partitions: config.engine.partitions,
         })
         .await?;
+        let google = google::open(&config, &config.server.public_url(bound), &database)?;
         let state = Data::new(http::State {
             engine: engine.clone(),
             library,
@@ -185,6 +202,7 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
+            google,
             tasks: Tasks::start(journal),
             selling,
             gateway: rail.gateway,
@@ -193,11 +211,12 @@ impl App {
             catalogue: rail.catalogue.clone(),
             templates: rail.templates,
             link_secret,
-            database,
+            database: database.clone(),
             clock: Arc::new(clock),
             fresh: Uuid::now_v7,
             link_ms: i64::try_from(config.files.url_expiry_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
             public_url,
+            redis,
             figures: Default::default(),
             streams: Default::default(),
         });
@@ -208,7 +227,9 @@ impl App {
             let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
             sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
         }
-        actix::spawn(retention::run(engine.clone(), storage, clock, config.journal.retention_days, stop.clone()));
+        let kept =
+            retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
+        actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
         Ok(Self { base_url: local_url(bound), engine, server, drain, stop, lock })
@@ -299,9 +320,11 @@ fn open_activities(config: &Config, storage: Storage, fetcher: Fetcher) -> Resul
         .map_err(machine(format!("the directory {} of the workers", scratch.display())))
 }
 
-fn mailbox(config: &Config, clock: SystemClock) -> Arc<dyn Mailbox> {
-    match config.mailbox.backend {
-        Backend::Memory => Arc::new(Memory::new(config.engine.partitions, Arc::new(clock))),
+fn open_mailbox(config: &Config, redis: Option<Redis>, clock: SystemClock) -> Arc<dyn Mailbox> {
+    let (partitions, clock) = (config.engine.partitions, Arc::new(clock));
+    match redis {
+        None => Arc::new(Memory::new(partitions, clock)),
+        Some(redis) => Arc::new(mailbox::Redis::new(redis, partitions, clock)),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Forgets what nobody needs any more: the history of actors that finished long ago, claims that have expired, and old
-//! files.
+//! Forgets what nobody needs any more: the history of actors that finished long ago, claims that have expired, old
+//! files, tokens and sign-ins whose time is over, and what operators did long ago.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::domain::task::{self, TaskMachine};
 use crate::domain::{Machine, Timestamp, input};
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
+use crate::store::{self, Database, access_tokens, audit, sign_ins};
 
 /// How often there is a look.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -22,8 +23,25 @@ const FILES: usize = 1_000;
 /// A day in milliseconds.
 const DAY_MS: i64 = 24 * 60 * 60 * 1_000;
 
+/// How long things are kept.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    /// The history of finished work and its files, in days.
+    pub history_days: u32,
+    /// What operators did, in days.
+    pub audit_days: u32,
+}
+
 /// Forgets on a period until `stop`.
-pub async fn run(engine: Engine, storage: Storage, clock: impl Clock, days: u32, stop: CancellationToken) {
+pub async fn run(
+    engine: Engine,
+    storage: Storage,
+    database: Database,
+    clock: impl Clock,
+    kept: Kept,
+    stop: CancellationToken,
+) {
+    let days = kept.history_days;
     let mut period = tokio::time::interval(PERIOD);
     loop {
         tokio::select! {
@@ -36,7 +54,24 @@ pub async fn run(engine: Engine, storage: Storage, clock: impl Clock, days: u32,
         if let Err(error) = tidy(&storage, clock.now(), days, &stop).await {
             tracing::warn!(%error, "old files could not be removed; there is another look later");
         }
+        if let Err(error) = forget_people(&database, clock.now(), kept.audit_days, &stop).await {
+            tracing::warn!(%error, "old tokens and audit rows could not be dropped; there is another look later");
+        }
     }
+}
+
+/// Drops tokens and sign-ins whose time is over, and what operators did long ago.
+async fn forget_people(
+    database: &Database,
+    now: Timestamp,
+    audit_days: u32,
+    stop: &CancellationToken,
+) -> Result<(), store::Error> {
+    sign_ins::prune(database, now).await?;
+    access_tokens::prune(database, now.plus_ms(-DAY_MS)).await?;
+    let before = now.plus_ms(-DAY_MS * i64::from(audit_days));
+    while !stop.is_cancelled() && audit::prune(database, before, PAGE).await? == PAGE {}
+    Ok(())
 }
 
 /// Removes files that are past their time.

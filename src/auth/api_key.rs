@@ -25,15 +25,7 @@ const REMEMBERED_MAX: usize = 10_000;
 /// How exact the time of the last use is, in milliseconds.
 const LAST_USE_MS: i64 = 60_000;
 
-/// What a key's holder is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, strum::EnumString, strum::IntoStaticStr)]
-#[strum(serialize_all = "snake_case")]
-pub enum Role {
-    /// Runs the service: may do everything.
-    Operator,
-    /// An application: sees what it asked for itself.
-    Client,
-}
+pub use super::roles::Role;
 
 /// A key that was verified.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +36,8 @@ pub struct Holder {
     pub role: Role,
     /// The application that a client's key belongs to; its keys share what they may see.
     pub client_id: Option<String>,
+    /// The receivers that a client may act for: its connected accounts.
+    pub receivers: Vec<String>,
 }
 
 /// Why a key opens nothing.
@@ -74,7 +68,14 @@ pub struct NewKey {
     pub name: String,
     /// When it stops working.
     pub expires_at: Option<Timestamp>,
+    /// The receivers that a client may act for: its connected accounts.
+    pub receivers: Vec<String>,
 }
+
+/// For how long a key that was rotated works beside its successor, unless said otherwise, in milliseconds: a day.
+pub const OVERLAP_MS: i64 = 24 * 60 * 60 * 1_000;
+/// The longest overlap, in milliseconds: 30 days.
+pub const OVERLAP_MS_MAX: i64 = 30 * OVERLAP_MS;
 
 /// Makes a key and stores its digest; answers its public id and the key, which cannot be had again.
 ///
@@ -85,6 +86,14 @@ pub async fn create(
     new: NewKey,
     now: Timestamp,
 ) -> Result<(String, SecretString), DbErr> {
+    let (row, key) = drawn(new, now);
+    let id = row.id.clone();
+    api_keys::insert(database, row).await?;
+    Ok((id, key))
+}
+
+/// A fresh key and its row.
+fn drawn(new: NewKey, now: Timestamp) -> (ApiKeyRow, SecretString) {
     let id = format!("key_{}", uuid::Uuid::now_v7().simple());
     let key = text_of(rand::random());
     let role: &str = new.role.into();
@@ -97,13 +106,46 @@ pub async fn create(
         expires_at: new.expires_at.map(|at| at.0),
         revoked_at: None,
         last_used_at: None,
-        id: id.clone(),
+        receivers: serde_json::to_string(&new.receivers).expect("a list of texts is JSON"),
+        id,
     };
-    api_keys::insert(database, row).await?;
-    Ok((id, key.into()))
+    (row, key.into())
+}
+
+/// Makes a key that takes the place of the key `id`: the same role, client, name and receivers, and the same time to live
+/// from now on. The old one works for `overlap_ms` beside it, so that whoever uses it has time to change. `None` when there
+/// is no such key, or it works no longer.
+///
+/// # Errors
+/// A read or write that failed.
+pub async fn rotate(
+    database: &DatabaseConnection,
+    id: &str,
+    overlap_ms: i64,
+    now: Timestamp,
+) -> Result<Option<(String, SecretString)>, DbErr> {
+    let Some(old) = api_keys::by_id(database, id).await? else { return Ok(None) };
+    let Ok(holder) = holder(&old, now) else { return Ok(None) };
+    let new = NewKey {
+        role: holder.role,
+        client_id: holder.client_id,
+        name: old.name,
+        expires_at: old.expires_at.map(|at| now.plus_ms(at.saturating_sub(old.created_at))),
+        receivers: holder.receivers,
+    };
+    let (row, key) = drawn(new, now);
+    let new_id = row.id.clone();
+    let replaced = api_keys::replace(database, id, now.plus_ms(overlap_ms), row).await?;
+    Ok(replaced.then_some((new_id, key)))
 }
 
 pub use api_keys::{list, revoke};
+
+/// The receivers of a key. One that cannot be read acts for nobody, which is safe.
+#[must_use]
+pub fn receivers(row: &ApiKeyRow) -> Vec<String> {
+    serde_json::from_str(&row.receivers).unwrap_or_default()
+}
 
 /// The key of 32 random bytes.
 fn text_of(random: [u8; 32]) -> String {
@@ -157,6 +199,39 @@ impl Keys {
         Ok(holder)
     }
 
+    /// [`create`], within the database's limits.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn create(&self, new: NewKey, now: Timestamp) -> Result<(String, SecretString), store::Error> {
+        self.database.write("make a key", async |db| create(db, new, now).await).await
+    }
+
+    /// [`rotate`], within the database's limits.
+    ///
+    /// # Errors
+    /// A read or write that failed.
+    pub async fn rotate(
+        &self,
+        id: &str,
+        overlap_ms: i64,
+        now: Timestamp,
+    ) -> Result<Option<(String, SecretString)>, store::Error> {
+        let rotated = self.database.write("rotate a key", async |db| rotate(db, id, overlap_ms, now).await).await?;
+        self.remembered.clear();
+        Ok(rotated)
+    }
+
+    /// Revokes a key; `false` when there is none that could be revoked. Here it stops working at once.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn revoke(&self, id: &str, now: Timestamp) -> Result<bool, store::Error> {
+        let revoked = self.database.write("revoke a key", async |db| revoke(db, id, now).await).await?;
+        self.remembered.clear();
+        Ok(revoked)
+    }
+
     fn note_use(&self, id: &str, now: Timestamp) {
         if self.used.get(id, now).is_some() {
             return;
@@ -180,10 +255,10 @@ fn holder(row: &ApiKeyRow, now: Timestamp) -> Result<Holder, Refused> {
         return Err(Refused::Expired);
     }
     let role: Role = row.role.parse().map_err(|_| Refused::Unknown)?;
-    if role == Role::Client && row.client_id.is_none() {
+    if role == Role::User || (role == Role::Client && row.client_id.is_none()) {
         return Err(Refused::Unknown);
     }
-    Ok(Holder { key_id: row.id.clone(), role, client_id: row.client_id.clone() })
+    Ok(Holder { key_id: row.id.clone(), role, client_id: row.client_id.clone(), receivers: receivers(row) })
 }
 
 #[cfg(test)]
@@ -201,6 +276,7 @@ mod tests {
             expires_at: None,
             revoked_at: None,
             last_used_at: None,
+            receivers: r#"["shop-1"]"#.into(),
         }
     }
 
@@ -228,7 +304,7 @@ mod tests {
     fn a_row_that_names_no_role_of_ours_opens_nothing() {
         assert_eq!(holder(&row("operator", None), Timestamp(0)).unwrap().role, Role::Operator);
         assert_eq!(holder(&row("client", Some("shop")), Timestamp(0)).unwrap().client_id.as_deref(), Some("shop"));
-        for (role, client_id) in [("client", None), ("root", None), ("", Some("x"))] {
+        for (role, client_id) in [("client", None), ("user", None), ("root", None), ("", Some("x"))] {
             assert!(matches!(holder(&row(role, client_id), Timestamp(0)), Err(Refused::Unknown)), "{role}");
         }
     }

@@ -1,6 +1,17 @@
 //! The one table of what may be called, and by whom. What is not in it does not exist.
 
-use super::api_key::Role;
+/// What a caller is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, clap::ValueEnum, strum::EnumString, strum::IntoStaticStr)]
+#[strum(serialize_all = "snake_case")]
+pub enum Role {
+    /// Runs the service: may do everything.
+    Operator,
+    /// An application: sees what it asked for itself.
+    Client,
+    /// A person who signed in: sees what is theirs. Keys are never a person's.
+    #[value(skip)]
+    User,
+}
 
 /// How a route is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,22 +47,34 @@ impl Method {
 pub enum Access {
     /// Everybody, without a key.
     Open,
-    /// Whoever has a key. What belongs to another client is not found.
+    /// Whoever has a key or signed in. What belongs to another is not found.
     Key,
+    /// Whoever has a key: applications and operators.
+    Clients,
+    /// People who signed in, about themselves.
+    Users,
     /// Operators.
     Operators,
 }
 
 impl Access {
-    /// Whether a key of this role is enough.
+    /// Whether a caller of this role is let in.
     #[must_use]
     pub const fn admits(self, role: Role) -> bool {
         match (self, role) {
-            (Self::Open | Self::Key, _) | (Self::Operators, Role::Operator) => true,
-            (Self::Operators, Role::Client) => false,
+            (Self::Open | Self::Key, _)
+            | (Self::Clients, Role::Client | Role::Operator)
+            | (Self::Users, Role::User)
+            | (Self::Operators, Role::Operator) => true,
+            (Self::Clients, Role::User)
+            | (Self::Users, Role::Client | Role::Operator)
+            | (Self::Operators, Role::Client | Role::User) => false,
         }
     }
 }
+
+/// What makes a task: who asked stands in the task's own history, and it may be asked for thousands of times a second.
+const SPEAKS_FOR_ITSELF: [&str; 3] = ["/task", "/task/{taskId}", "/templates/execute/{code}"];
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,12 +87,26 @@ pub struct Route {
     pub access: Access,
 }
 
+impl Route {
+    /// Whether it is written down when an operator calls it: whatever changes something.
+    #[must_use]
+    pub fn is_audited(&self) -> bool {
+        self.method != Method::Get && self.access != Access::Open && !SPEAKS_FOR_ITSELF.contains(&self.path)
+    }
+}
+
 const fn route(method: Method, path: &'static str, access: Access) -> Route {
     Route { method, path, access }
 }
 
 /// Every route of the API.
 pub const ROUTES: &[Route] = &[
+    route(Method::GetOnce, "/auth/google/authorize", Access::Open),
+    route(Method::GetOnce, "/auth/google/callback", Access::Open),
+    route(Method::Post, "/auth/google/exchange", Access::Open),
+    route(Method::Post, "/auth/google/refresh", Access::Key),
+    route(Method::Get, "/auth/google/userinfo", Access::Users),
+    route(Method::Post, "/auth/google/revoke", Access::Key),
     route(Method::Post, "/task", Access::Key),
     route(Method::Get, "/task/{taskId}", Access::Key),
     route(Method::Post, "/task/{taskId}", Access::Key),
@@ -124,6 +161,11 @@ pub const ROUTES: &[Route] = &[
     route(Method::Post, "/ops/dead/{id:.*}/replay", Access::Operators),
     route(Method::Post, "/ops/dead/{id:.*}/drop", Access::Operators),
     route(Method::Get, "/ops/dead/{id:.*}", Access::Operators),
+    route(Method::Get, "/ops/keys", Access::Operators),
+    route(Method::Post, "/ops/keys", Access::Operators),
+    route(Method::Post, "/ops/keys/{id}/rotate", Access::Operators),
+    route(Method::Post, "/ops/keys/{id}/revoke", Access::Operators),
+    route(Method::Get, "/ops/audit", Access::Operators),
 ];
 
 /// The rows of a path.
@@ -136,11 +178,42 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_client_may_call_everything_but_what_operators_keep_to_themselves() {
-        for route in ROUTES {
-            assert!(route.access.admits(Role::Operator), "{}", route.path);
-            assert_eq!(route.access.admits(Role::Client), route.access != Access::Operators, "{}", route.path);
-        }
+    fn each_role_is_let_in_where_its_row_says() {
+        let admitted = |access: Access| [Role::Operator, Role::Client, Role::User].map(|role| access.admits(role));
+        assert_eq!(admitted(Access::Open), [true, true, true]);
+        assert_eq!(admitted(Access::Key), [true, true, true]);
+        assert_eq!(admitted(Access::Clients), [true, true, false]);
+        assert_eq!(admitted(Access::Users), [false, false, true]);
+        assert_eq!(admitted(Access::Operators), [true, false, false]);
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let documented = include_str!("ROLES.md");
+        let rows = ROUTES.iter().map(|route| {
+            let method = route.method.names()[0];
+            let may = |role| if route.access.admits(role) { "yes" } else { "-" };
+            let nobody = if route.access == Access::Open { "yes" } else { "-" };
+            let [user, client, operator] = [Role::User, Role::Client, Role::Operator].map(may);
+            format!("| `{method} {}` | {nobody} | {user} | {client} | {operator} |", route.path.replace(":.*", ""))
+        });
+        let rows: Vec<String> = rows.collect();
+        let shown: Vec<&str> = documented.lines().filter(|line| line.starts_with("| `")).collect();
+        assert_eq!(shown, rows, "put these rows into src/auth/ROLES.md:\n{}", rows.join("\n"));
+    }
+
+    #[test]
+    fn what_operators_change_is_written_down_and_what_is_read_is_not() {
+        let audited = |method, path| {
+            let found = ROUTES.iter().find(|route| route.method == method && route.path == path);
+            found.unwrap_or_else(|| panic!("{path}")).is_audited()
+        };
+        assert!(audited(Method::Post, "/ops/dead/{id:.*}/drop"));
+        assert!(audited(Method::Post, "/task/{taskId}/cancel"));
+        assert!(audited(Method::GetOnce, "/templates/init"));
+        assert!(!audited(Method::Get, "/ops/dead"));
+        assert!(!audited(Method::Post, "/task"));
+        assert!(!audited(Method::Post, "/auth/google/exchange"));
     }
 
     #[test]

@@ -69,6 +69,7 @@ async fn make(server: &str, config: &Config, args: &Args) -> Result<(String, u64
         client_id: None,
         name: "demo".to_owned(),
         expires_at: Some(now.plus_ms(KEY_LIFETIME_MS)),
+        receivers: Vec::new(),
     };
     let (_, key) = api_key::create(&db, key, now).await?;
     db.close().await?;

@@ -17,8 +17,11 @@ use super::table::aligned;
 use super::{Error, database, print_json};
 use crate::activity::storage::{self, Storage};
 use crate::activity::worker::{self, Job, Limits, WorkerPool};
-use crate::config::{Config, Faults};
+use crate::app;
+use crate::auth::google::Off;
+use crate::config::{Backend, Config, Faults};
 use crate::runtime::clock::{Clock, SystemClock};
+use crate::store::Database;
 
 /// Less free space than this is a fault: renders and the journal need room.
 const FREE_MB_MIN: u64 = 512;
@@ -26,6 +29,8 @@ const FREE_MB_MIN: u64 = 512;
 const SKEW_MS_MAX: i64 = 5_000;
 /// A machine whose clock is before this release was made is wrong: 2026-01-01.
 const EARLIEST_MS: i64 = 1_767_225_600_000;
+/// How long Redis may take to answer.
+const REDIS_LIMIT: Duration = Duration::from_secs(5);
 /// How long one trial may take.
 const TRIAL_LIMIT: Duration = Duration::from_secs(30);
 
@@ -77,6 +82,9 @@ pub(super) async fn run(args: Args, config: Result<Config, Faults>) -> Result<()
 async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     let mut checks = vec![Check::of("configuration", Ok("every key is known and every value can be used".to_owned()))];
     checks.extend(look_at_database(config).await);
+    if config.mailbox.backend == Backend::Redis {
+        checks.extend(look_at_redis(config).await);
+    }
     checks.push(Check::of("disk", free_space(config).await));
     let storage = tokio::time::timeout(TRIAL_LIMIT, look_at_storage(config)).await;
     checks.push(Check::of("storage", storage.unwrap_or_else(|_| Err("it did not answer in time".to_owned()))));
@@ -86,6 +94,7 @@ async fn look(config: &Config) -> (Vec<Workflow>, Vec<Check>) {
     checks.push(Check::of("worker", worker));
     let (workflows, found) = workflows::look(&config.workflows.directory, &here);
     checks.extend(found);
+    checks.push(Check::of("google", google(config).await));
     checks.push(Check::of("clock", clock()));
     (workflows, checks)
 }
@@ -108,6 +117,38 @@ async fn look_at_database(config: &Config) -> Vec<Check> {
         Check::of("database settings", settings(&db).await),
         Check::of("database clock", skew(&db).await),
     ]
+}
+
+async fn look_at_redis(config: &Config) -> Vec<Check> {
+    // It reads and changes nothing, and so needs no prefix of the installation's.
+    let redis = match app::redis::connect(&config.redis, "mixvideo-doctor".to_owned(), SystemClock) {
+        Ok(redis) => redis,
+        Err(error) => return vec![Check::of("redis", Err(super::error::with_causes(&error)))],
+    };
+    let reached = redis.reached(REDIS_LIMIT).await;
+    let standing = redis.standing();
+    if reached.is_err() {
+        return vec![Check::of("redis", Err(standing.sentence(SystemClock.now())))];
+    }
+    let versions: Vec<&str> = standing.servers.iter().map(|server| &*server.version).collect();
+    let says = format!("{} answers ({}, Redis {})", standing.address, standing.mode, versions.join(", "));
+    let mut checks = vec![Check::of("redis", Ok(says))];
+    match redis.fitness().await {
+        Err(error) => checks.push(Check::of("redis settings", Err(super::error::with_causes(&error)))),
+        Ok(fitness) => {
+            let warnings: Vec<String> = standing.warnings.into_iter().chain(fitness.warnings.clone()).collect();
+            let faults = app::redis::faults(&config.redis, fitness);
+            checks.extend(faults.iter().map(|unfit| Check::of("redis settings", Err(unfit.to_string()))));
+            checks.extend(
+                warnings.into_iter().map(|warning| Check::of("redis settings", Ok(format!("note: {warning}")))),
+            );
+            if checks.len() == 1 {
+                let says = "it drops no keys and keeps its data on disk".to_owned();
+                checks.push(Check::of("redis settings", Ok(says)));
+            }
+        }
+    }
+    checks
 }
 
 async fn schema(db: &DatabaseConnection) -> Result<String, String> {
@@ -230,6 +271,23 @@ async fn worker(config: &Config) -> Result<String, String> {
     let done = pool.run(&Job::Picture, directory.path(), &|_| (), &CancellationToken::new(), TRIAL_LIMIT).await;
     done.map(|_| "a child process decodes a picture within its limits".to_owned())
         .map_err(|failure| failure.to_string())
+}
+
+/// Whether people can sign in, and whether Google is reached; no secret is shown.
+async fn google(config: &Config) -> Result<String, String> {
+    // It is asked nothing: a doctor changes nothing, and reaching Google takes no database.
+    let database = Database::open("sqlite::memory:").await.map_err(|error| error.to_string())?;
+    let public_url = config.server.public_url(config.server.bind);
+    match crate::app::google::open(config, &public_url, &database).map_err(|error| error.to_string())? {
+        Err(off @ Off::NoClient) => Ok(off.to_string()),
+        Err(off @ Off::NoKey) => Err(off.to_string()),
+        Ok(google) => match google.probe().await {
+            Ok(keys) => {
+                Ok(format!("it is reached and signs with {keys} keys; it must know {public_url}/auth/google/callback"))
+            }
+            Err(fault) => Err(fault.to_string()),
+        },
+    }
 }
 
 fn clock() -> Result<String, String> {

@@ -1,7 +1,8 @@
 //! `mixvideo keys`: on the database itself, also while a server runs on it.
 
 use clap::Subcommand;
-use secrecy::ExposeSecret;
+use sea_orm::DatabaseConnection;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use super::table::print_list;
@@ -11,6 +12,7 @@ use crate::config::Config;
 use crate::domain::Timestamp;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::journal;
+use crate::store::audit::{self, AuditRow};
 
 /// What to do with keys.
 #[derive(Debug, clap::Args)]
@@ -32,6 +34,9 @@ enum Action {
         /// The client it acts for, with --role client
         #[arg(long)]
         client_id: Option<String>,
+        /// A receiver that it may act for, with --role client; may be given again
+        #[arg(long = "receiver", value_name = "RECEIVER")]
+        receivers: Vec<String>,
         /// A name for people
         #[arg(long, default_value = "")]
         name: String,
@@ -41,6 +46,14 @@ enum Action {
     },
     /// Lists keys, without the keys themselves
     List,
+    /// Makes a key that takes another one's place and prints it alone; the old one works on for a while
+    Rotate {
+        /// Its id, from `keys list`
+        id: String,
+        /// For how long the old one works beside the new one
+        #[arg(long, value_name = "DURATION", value_parser = milliseconds, default_value = "24h")]
+        overlap: i64,
+    },
     /// Ends a key
     Revoke {
         /// Its id, from `keys list`
@@ -50,27 +63,36 @@ enum Action {
 
 /// Reads and writes keys.
 pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
-    if let Action::Create { role: Role::Operator, client_id: Some(_), .. } = &args.action {
-        let why = "an operator belongs to no client: leave out --client-id, or make the key with --role client";
+    if let Action::Create { role: Role::Operator, client_id, receivers, .. } = &args.action
+        && (client_id.is_some() || !receivers.is_empty())
+    {
+        let why = "an operator acts for everybody: leave out --client-id and --receiver, or make a --role client key";
         return Err(Error::Usage(why.to_owned()));
     }
     let now = SystemClock.now();
     journal::migrate(config.database.address()).await?;
     let db = database::connect(&config.database).await?;
     match args.action {
-        Action::Create { role, client_id, name, expires } => {
+        Action::Create { role, client_id, receivers, name, expires } => {
             let expires_at = expires.map(|lifetime| now.plus_ms(lifetime));
-            let (id, key) = api_key::create(&db, NewKey { role, client_id, name, expires_at }, now).await?;
-            if args.json {
-                print_json(&json!({ "id": id, "key": key.expose_secret() }));
-            } else {
-                say!("{}", key.expose_secret());
+            let made = api_key::create(&db, NewKey { role, client_id, name, expires_at, receivers }, now).await?;
+            note(&db, "keys create", &made.0, now).await?;
+            show(made, args.json);
+        }
+        Action::Rotate { id, overlap } => {
+            if overlap > api_key::OVERLAP_MS_MAX {
+                return Err(Error::Usage("--overlap is at most 30d".to_owned()));
             }
+            let made = api_key::rotate(&db, &id, overlap, now).await?;
+            let made = made.ok_or_else(|| Error::Missing(format!("working key {id}")))?;
+            note(&db, &format!("keys rotate {id}"), &made.0, now).await?;
+            show(made, args.json);
         }
         Action::List => {
             let time = |at: Option<i64>| at.map(|at| rfc3339(Timestamp(at)));
             let rows = api_key::list(&db).await?.into_iter().map(|key| {
                 json!({ "id": key.id, "role": key.role, "clientId": key.client_id, "name": key.name,
+                    "receivers": api_key::receivers(&key),
                     "createdAt": time(Some(key.created_at)), "expiresAt": time(key.expires_at),
                     "revokedAt": time(key.revoked_at), "lastUsedAt": time(key.last_used_at) })
             });
@@ -86,6 +108,7 @@ pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
             if !api_key::revoke(&db, &id, now).await? {
                 return Err(Error::Missing(format!("key {id}")));
             }
+            note(&db, "keys revoke", &id, now).await?;
             if args.json {
                 print_json(&json!({ "id": id, "revoked": true }));
             } else {
@@ -94,6 +117,28 @@ pub(super) async fn run(args: Args, config: &Config) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+fn show((id, key): (String, SecretString), as_json: bool) {
+    if as_json {
+        print_json(&json!({ "id": id, "key": key.expose_secret() }));
+    } else {
+        say!("{}", key.expose_secret());
+    }
+}
+
+/// What is done here lands in the audit log as what is done over HTTP does.
+async fn note(db: &DatabaseConnection, what: &str, target: &str, now: Timestamp) -> Result<(), Error> {
+    let row = AuditRow {
+        id: format!("audit_{}", uuid::Uuid::now_v7().simple()),
+        at: now.0,
+        by_id: "command line".to_owned(),
+        action: format!("mixvideo {what}"),
+        target: Some(target.to_owned()),
+        trace_id: String::new(),
+        status: Some(200),
+    };
+    Ok(audit::note(db, row).await?)
 }
 
 /// `30d` in milliseconds.

@@ -9,10 +9,12 @@ use tracing_subscriber::EnvFilter;
 use super::layers::Layered;
 use crate::activity::fetch::AllowedHost;
 use crate::activity::storage::{Place, PlaceFault};
+use crate::auth::seal::Seal;
 use crate::gateway::sandbox::Fault;
+use crate::runtime::redis::{Address, AddressFault};
 
 /// Whole numbers and the least and the greatest that each may be.
-const RANGES: [(&str, i64, i64); 19] = [
+const RANGES: &[(&str, i64, i64)] = &[
     ("server.workers", 0, 256),
     ("server.drain_seconds", 0, 3_600),
     ("database.attempt_seconds", 1, 600),
@@ -31,17 +33,19 @@ const RANGES: [(&str, i64, i64); 19] = [
     ("worker.file_mb", 1, 1_048_576),
     ("payments.credit_price", 1, 1_000_000_000),
     ("stripe.request_seconds", 1, 600),
+    ("audit.retention_days", 1, 36_500),
     ("journal.retention_days", 1, 36_500),
 ];
 
 /// A key, and what is wrong with its text, if anything.
 type TextCheck = (&'static str, fn(&str) -> Option<&'static str>);
 
-const TEXTS: [TextCheck; 13] = [
+const TEXTS: &[TextCheck] = &[
     ("server.bind", bind),
     ("server.public_url", public_url),
     ("database.url", database_url),
     ("mailbox.backend", backend),
+    ("redis.url", redis_url),
     ("storage.url", storage_url),
     ("engine.inflight_file", not_empty),
     ("worker.scratch", not_empty),
@@ -49,6 +53,14 @@ const TEXTS: [TextCheck; 13] = [
     ("payments.currency", currency),
     ("payments.receiver", not_blank),
     ("stripe.api_base", api_base),
+    ("auth.encryption_key", encryption_key),
+    ("auth.google.auth_url", endpoint),
+    ("auth.google.token_url", endpoint),
+    ("auth.google.userinfo_url", endpoint),
+    ("auth.google.tokeninfo_url", endpoint),
+    ("auth.google.revoke_url", endpoint),
+    ("auth.google.jwks_url", endpoint),
+    ("auth.google.issuer", endpoint),
     ("log.format", log_format),
     ("log.level", log_level),
 ];
@@ -56,14 +68,14 @@ const TEXTS: [TextCheck; 13] = [
 /// A sentence for every value that cannot be used.
 pub(super) fn values(layered: &Layered) -> Vec<String> {
     let mut faults = Vec::new();
-    for (key, least, greatest) in RANGES {
+    for &(key, least, greatest) in RANGES {
         if let Some(Value::Integer(number)) = layered.value(key)
             && !(least..=greatest).contains(number)
         {
             faults.push(layered.fault(key, &format!("must lie between {least} and {greatest}")));
         }
     }
-    for (key, wrong) in TEXTS {
+    for &(key, wrong) in TEXTS {
         if let Some(Value::String(text)) = layered.value(key)
             && let Some(what) = wrong(text)
         {
@@ -88,7 +100,29 @@ pub(super) fn values(layered: &Layered) -> Vec<String> {
             }
         }
     }
+    if let Some(Value::Array(origins)) = layered.value("auth.google.redirect_origins") {
+        let wrong = origins.iter().filter_map(Value::as_str).filter(|text| !is_origin(text));
+        let what = |text| format!("holds {text}, which is no origin such as https://app.example.com");
+        faults.extend(wrong.map(|text| layered.fault("auth.google.redirect_origins", &what(text))));
+    }
     faults
+}
+
+fn encryption_key(text: &str) -> Option<&'static str> {
+    let ok = text.is_empty() || Seal::parse(text).is_ok();
+    (!ok).then_some("must be 32 random bytes in base64, as `openssl rand -base64 32` prints them; up to 4, with commas")
+}
+
+/// Something over HTTP that is called, or names itself so.
+fn endpoint(text: &str) -> Option<&'static str> {
+    let ok = reqwest::Url::parse(text).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    (!ok).then_some("is not an address such as https://accounts.google.com")
+}
+
+fn is_origin(text: &str) -> bool {
+    reqwest::Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https") && url.origin().ascii_serialization() == text.trim_end_matches('/')
+    })
 }
 
 fn bind(text: &str) -> Option<&'static str> {
@@ -107,11 +141,11 @@ fn database_url(text: &str) -> Option<&'static str> {
 }
 
 fn backend(text: &str) -> Option<&'static str> {
-    match text {
-        "memory" => None,
-        "redis" => Some("cannot be used yet: Redis mailboxes are not part of this release, use memory"),
-        _ => Some("must be memory"),
-    }
+    (!matches!(text, "memory" | "redis")).then_some("must be memory or redis")
+}
+
+fn redis_url(text: &str) -> Option<&'static str> {
+    Address::parse(text).err().map(|AddressFault(what)| what)
 }
 
 fn rail(text: &str) -> Option<&'static str> {

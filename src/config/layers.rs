@@ -12,10 +12,14 @@ use super::{Config, DEFAULT_FILE, DEFAULTS, providers, without_password};
 const PREFIX: &str = "MIXVIDEO__";
 
 /// Keys whose values are never shown.
-const SECRET: [&str; 3] = ["database.url", "stripe.secret_key", "stripe.webhook_secret"];
-
-/// Keys of later releases, refused with a reason of their own.
-const NOT_YET: [(&str, &str); 1] = [("redis.url", "Redis mailboxes are not part of this release")];
+const SECRET: &[&str] = &[
+    "database.url",
+    "redis.url",
+    "stripe.secret_key",
+    "stripe.webhook_secret",
+    "auth.encryption_key",
+    "auth.google.client_secret",
+];
 
 /// Where values come from, weakest first.
 #[derive(Clone, Debug, Default)]
@@ -125,9 +129,6 @@ impl Layered {
     }
 
     fn unknown(&self, key: &str, source: &str) -> String {
-        if let Some((_, why)) = NOT_YET.iter().find(|(name, _)| *name == key) {
-            return format!("`{key}` from {source} cannot be set: {why}");
-        }
         let section = match providers::name_of(key) {
             None => key.split_once('.').map_or(key, |(section, _)| section).to_owned(),
             Some(name) => format!("{}.{name}", providers::SECTION),

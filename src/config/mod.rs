@@ -38,6 +38,8 @@ pub struct Config {
     pub database: Database,
     /// How messages travel.
     pub mailbox: Mailbox,
+    /// The Redis of production.
+    pub redis: Redis,
     /// Where files are kept.
     pub storage: Storage,
     /// Links to files.
@@ -59,6 +61,10 @@ pub struct Config {
     pub payments: Payments,
     /// Stripe.
     pub stripe: Stripe,
+    /// Who may call.
+    pub auth: Auth,
+    /// What operators did.
+    pub audit: Audit,
     /// The history.
     pub journal: Journal,
     /// Logging.
@@ -105,6 +111,28 @@ pub struct Mailbox {
 pub enum Backend {
     /// In this process's memory.
     Memory,
+    /// In Redis.
+    Redis,
+}
+
+/// `[redis]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Redis {
+    /// Its address, which may hold a password.
+    pub url: SecretString,
+    /// Whether one that may drop keys is accepted.
+    pub allow_eviction: bool,
+    /// Whether one that keeps nothing on disk is accepted.
+    pub allow_no_persistence: bool,
+}
+
+impl Redis {
+    /// The address with its password. Never to be logged.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.url.expose_secret()
+    }
 }
 
 /// `[storage]`.
@@ -221,6 +249,52 @@ pub struct Stripe {
     pub api_base: String,
     /// How long one call may take, in seconds.
     pub request_seconds: u64,
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Auth {
+    /// Keys that tokens of people are encrypted with, in base64, the newest first; empty for none.
+    pub encryption_key: SecretString,
+    /// Signing in with Google.
+    pub google: Google,
+}
+
+/// `[auth.google]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Google {
+    /// The client id; empty: nobody can sign in.
+    pub client_id: String,
+    /// Its secret.
+    pub client_secret: SecretString,
+    /// Where browsers are sent to sign in.
+    pub auth_url: String,
+    /// Where codes become tokens.
+    pub token_url: String,
+    /// Whose a token is.
+    pub userinfo_url: String,
+    /// Which application a token was given to.
+    pub tokeninfo_url: String,
+    /// Where tokens are revoked.
+    pub revoke_url: String,
+    /// The keys that sign ID tokens.
+    pub jwks_url: String,
+    /// Who signs ID tokens.
+    pub issuer: String,
+    /// What applications may ask for.
+    pub scopes: Vec<String>,
+    /// Origins that a sign-in may lead back to.
+    pub redirect_origins: Vec<String>,
+}
+
+/// `[audit]`.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Audit {
+    /// How long it is kept what operators did, in days.
+    pub retention_days: u32,
 }
 
 /// `[journal]`.

@@ -138,10 +138,16 @@ fn every_fault_of_a_provider_is_told_at_once() {
 }
 
 #[test]
-fn a_redis_mailbox_is_refused_with_a_sentence() {
-    let faults = faults(&sources(&[("MIXVIDEO__MAILBOX__BACKEND", "redis"), ("MIXVIDEO__REDIS__URL", "redis://h")]));
-    assert_eq!(faults.len(), 2);
-    assert!(faults.iter().all(|fault| fault.contains("Redis mailboxes are not part of this release")), "{faults:?}");
+fn a_redis_that_cannot_be_one_is_refused_without_its_password() {
+    let found =
+        faults(&sources(&[("MIXVIDEO__MAILBOX__BACKEND", "rabbit"), ("MIXVIDEO__REDIS__URL", "http://:hush@h")]));
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found.iter().any(|fault| fault.contains("must be memory or redis")), "{found:?}");
+    assert!(found.iter().any(|fault| fault.contains("must begin with redis://")), "{found:?}");
+    assert!(!found.concat().contains("hush"), "{found:?}");
+    let set =
+        sources(&[("MIXVIDEO__MAILBOX__BACKEND", "redis"), ("MIXVIDEO__REDIS__URL", "redis+sentinel://a,b/main")]);
+    assert_eq!(Config::load(&set).unwrap().mailbox.backend, Backend::Redis);
 }
 
 #[test]

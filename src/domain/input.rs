@@ -197,11 +197,9 @@ fn answer(input: Address) -> Effect {
 
 fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
     match (state.status, message) {
-        (
-            Status::Delivered | Status::Answered | Status::Parked,
-            Message::Receive { .. } | Message::Keep { .. },
-        )
-        => Decision::ignored(),
+        (Status::Delivered | Status::Answered | Status::Parked, Message::Receive { .. } | Message::Keep { .. }) => {
+            Decision::ignored()
+        }
         (Status::Delivered | Status::Answered, Message::PassOn { input, .. }) => {
             Decision::ignored().and([answer(input)])
         }

@@ -19,7 +19,11 @@ fn keep() -> Message {
 }
 
 fn pass_on() -> Message {
-    Message::PassOn { concerns: Address::new("payment", "pay_1"), deliver: r#"{"told":{}}"#.to_owned(), input: Address::new("input", "in_9") }
+    Message::PassOn {
+        concerns: Address::new("payment", "pay_1"),
+        deliver: r#"{"told":{}}"#.to_owned(),
+        input: Address::new("input", "in_9"),
+    }
 }
 
 fn refused() -> Message {

@@ -207,8 +207,10 @@ impl Fact {
     #[must_use]
     pub fn of(outcome: Result<Value, Failure>) -> Self {
         match outcome {
-            Ok(value) => serde_json::from_value(value)
-                .unwrap_or_else(|error| Self::Unknown { why: format!("the call's end cannot be read: {error}"), spent: false }),
+            Ok(value) => serde_json::from_value(value).unwrap_or_else(|error| Self::Unknown {
+                why: format!("the call's end cannot be read: {error}"),
+                spent: false,
+            }),
             Err(failure) => Self::Unknown { why: failure.to_string(), spent: false },
         }
     }
@@ -228,9 +230,10 @@ mod tests {
 
     #[test]
     fn rests_double_up_to_an_hour() {
-        assert_eq!([0, 1, 2, 3, 11, 12, u32::MAX].map(rest_ms), [
-            2_000, 2_000, 4_000, 8_000, 2_048_000, 3_600_000, 3_600_000
-        ]);
+        assert_eq!(
+            [0, 1, 2, 3, 11, 12, u32::MAX].map(rest_ms),
+            [2_000, 2_000, 4_000, 8_000, 2_048_000, 3_600_000, 3_600_000]
+        );
     }
 
     #[test]

@@ -8,34 +8,81 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 
 use super::State;
 use super::error::Error;
-use crate::auth::api_key::{Holder, Refused, Role};
+use crate::auth::api_key::{self, Holder, Refused};
+use crate::auth::google::SignedIn;
+use crate::auth::roles::Role;
 
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
-    holder: Holder,
+    who: Who,
     owner: String,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Who {
+    /// With a key.
+    Key(Holder),
+    /// With a token of Google's.
+    User(Box<SignedIn>),
+}
+
 impl Caller {
-    fn new(holder: Holder) -> Self {
+    fn with_key(holder: Holder) -> Self {
         let owner = match (holder.role, &holder.client_id) {
             (Role::Client, Some(client_id)) => format!("client:{client_id}"),
-            (Role::Client, None) | (Role::Operator, _) => format!("{}:{}", <&str>::from(holder.role), holder.key_id),
+            (role, _) => format!("{}:{}", <&str>::from(role), holder.key_id),
         };
-        Self { holder, owner }
+        Self { who: Who::Key(holder), owner }
     }
 
-    /// The key's public id.
+    fn signed_in(person: SignedIn) -> Self {
+        Self { owner: format!("user:{}", person.user_id), who: Who::User(Box::new(person)) }
+    }
+
+    /// The key's public id, or the user's.
     #[must_use]
     pub fn key_id(&self) -> &str {
-        &self.holder.key_id
+        match &self.who {
+            Who::Key(holder) => &holder.key_id,
+            Who::User(person) => &person.user_id,
+        }
     }
 
     /// What the caller is.
     #[must_use]
     pub const fn role(&self) -> Role {
-        self.holder.role
+        match &self.who {
+            Who::Key(holder) => holder.role,
+            Who::User(_) => Role::User,
+        }
+    }
+
+    /// The person, when one signed in.
+    #[must_use]
+    pub fn person(&self) -> Option<&SignedIn> {
+        match &self.who {
+            Who::Key(_) => None,
+            Who::User(person) => Some(person),
+        }
+    }
+
+    /// The application, when a client's key calls.
+    #[must_use]
+    pub fn client_id(&self) -> Option<&str> {
+        match &self.who {
+            Who::Key(holder) => holder.client_id.as_deref(),
+            Who::User(_) => None,
+        }
+    }
+
+    /// Whether the caller may act for the receiver: operators for each, clients for their connected accounts.
+    #[must_use]
+    pub fn may_act_for_receiver(&self, receiver: &str) -> bool {
+        match &self.who {
+            Who::Key(holder) => holder.role == Role::Operator || holder.receivers.iter().any(|own| own == receiver),
+            Who::User(_) => false,
+        }
     }
 
     /// Whom what this caller makes belongs to. The keys of one client share it.
@@ -47,7 +94,27 @@ impl Caller {
     /// Whether the caller may see and change what belongs to `owner`.
     #[must_use]
     pub fn may_touch(&self, owner: &str) -> bool {
-        self.holder.role == Role::Operator || self.owner == owner
+        self.role() == Role::Operator || self.owner == owner
+    }
+
+    /// The same for what was made for a user: who signed in may touch what a client made for them.
+    #[must_use]
+    pub fn may_touch_of(&self, owner: &str, user_id: Option<&str>) -> bool {
+        self.may_touch(owner) || self.person().is_some_and(|person| user_id == Some(person.user_id.as_str()))
+    }
+
+    /// The user that something is for, when `asked` names one or not: who signed in asks for nobody else.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`].
+    pub fn user_for(&self, asked: Option<String>) -> Result<Option<String>, Error> {
+        match (self.person(), asked) {
+            (None, asked) => Ok(asked),
+            (Some(person), Some(asked)) if asked != person.user_id => {
+                Err(Error::Forbidden("who signed in asks for nobody else: leave userId out".into()))
+            }
+            (Some(person), _) => Ok(Some(person.user_id.clone())),
+        }
     }
 }
 
@@ -61,25 +128,37 @@ impl FromRequest for Caller {
 }
 
 fn no_key() -> Error {
-    Error::Unauthenticated("this route needs a key: send `Authorization: Bearer mv_...`".into())
+    let how = "send `Authorization: Bearer ` and a key (mv_...), or the access token of who signed in";
+    Error::Unauthenticated(format!("this route needs to know who calls: {how}"))
 }
 
-/// Who calls, by the `Authorization` header.
+/// Who calls, by the `Authorization` header, or by `token`, which came another way.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] without a key or with one that opens nothing; [`Error::Unavailable`] when it cannot be
-/// looked up.
-pub async fn identify(state: &State, headers: &HeaderMap) -> Result<Caller, Error> {
+/// [`Error::Unauthenticated`] without a key or token, or with one that opens nothing; [`Error::BadRequest`] with two;
+/// [`Error::Unavailable`] when it cannot be looked up.
+pub async fn identify(state: &State, headers: &HeaderMap, token: Option<&str>) -> Result<Caller, Error> {
     let mut lines = headers.get_all(header::AUTHORIZATION);
-    let line = lines.next().ok_or_else(no_key)?;
-    if lines.next().is_some() {
+    let (line, second) = (lines.next(), lines.next());
+    if second.is_some() {
         return Err(Error::Unauthenticated("the Authorization header came twice".into()));
     }
-    let key = line.to_str().ok().and_then(bearer).ok_or_else(no_key)?;
-    match state.keys.verify(key, state.now()).await {
-        Ok(holder) => Ok(Caller::new(holder)),
-        Err(Refused::Unavailable(error)) => Err(error.into()),
-        Err(refused) => Err(Error::Unauthenticated(refused.to_string())),
+    let presented = match (line, token) {
+        (Some(_), Some(_)) => return Err(Error::BadRequest("a token came in two ways: send it in one".into())),
+        (Some(line), None) => line.to_str().ok().and_then(bearer),
+        (None, token) => token,
+    };
+    let presented = presented.ok_or_else(no_key)?;
+    if presented.starts_with(api_key::PREFIX) {
+        return match state.keys.verify(presented, state.now()).await {
+            Ok(holder) => Ok(Caller::with_key(holder)),
+            Err(Refused::Unavailable(error)) => Err(error.into()),
+            Err(refused) => Err(Error::Unauthenticated(refused.to_string())),
+        };
+    }
+    match &state.google {
+        Ok(google) => Ok(Caller::signed_in(google.identify(presented, state.now()).await?)),
+        Err(_) => Err(Error::Unauthenticated("this is no key: keys begin with mv_".into())),
     }
 }
 
@@ -93,9 +172,37 @@ fn bearer(line: &str) -> Option<&str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::auth::google::Person;
 
     fn caller(role: Role, client_id: Option<&str>) -> Caller {
-        Caller::new(Holder { key_id: "key_1".into(), role, client_id: client_id.map(str::to_owned) })
+        let receivers = if role == Role::Client { vec!["acct_1".to_owned()] } else { Vec::new() };
+        Caller::with_key(Holder { key_id: "key_1".into(), role, client_id: client_id.map(str::to_owned), receivers })
+    }
+
+    fn user(id: &str) -> Caller {
+        let person = Person { sub: "1".into(), email: None, email_verified: false, name: None, picture: None };
+        Caller::signed_in(SignedIn { user_id: id.into(), person })
+    }
+
+    #[test]
+    fn who_signed_in_sees_what_is_theirs_and_asks_for_nobody_else() {
+        let ada = user("user_a");
+        assert_eq!((ada.owner(), ada.role(), ada.client_id()), ("user:user_a", Role::User, None));
+        assert!(ada.may_touch("user:user_a") && !ada.may_touch("user:user_b") && !ada.may_touch("client:shop"));
+        assert!(ada.may_touch_of("client:shop", Some("user_a")));
+        assert!(!ada.may_touch_of("client:shop", Some("user_b")) && !ada.may_touch_of("client:shop", None));
+        assert_eq!(ada.user_for(None).unwrap().as_deref(), Some("user_a"));
+        assert!(ada.user_for(Some("user_a".into())).is_ok());
+        assert!(matches!(ada.user_for(Some("user_b".into())), Err(Error::Forbidden(_))));
+        assert_eq!(caller(Role::Client, Some("shop")).user_for(Some("x".into())).unwrap().as_deref(), Some("x"));
+    }
+
+    #[test]
+    fn a_client_acts_for_its_connected_accounts_and_an_operator_for_each() {
+        assert!(caller(Role::Client, Some("shop")).may_act_for_receiver("acct_1"));
+        assert!(!caller(Role::Client, Some("shop")).may_act_for_receiver("acct_2"));
+        assert!(caller(Role::Operator, None).may_act_for_receiver("acct_2"));
+        assert!(!user("user_a").may_act_for_receiver("acct_1"));
     }
 
     #[test]

@@ -68,11 +68,32 @@ pub struct Stamp {
     pub trace: TraceId,
     /// The time of the answer.
     pub now: Timestamp,
+    /// How the envelope is written.
+    pub dialect: Dialect,
+}
+
+/// How the envelope is written: the documents agree on everything but this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// As everywhere.
+    Plain,
+    /// As the Auth Controller's: with `success`.
+    Auth,
+}
+
+impl Dialect {
+    /// The dialect of a route.
+    #[must_use]
+    pub fn of_path(path: &str) -> Self {
+        if path.starts_with("/auth/") { Self::Auth } else { Self::Plain }
+    }
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    success: Option<bool>,
     code: u16,
     message: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -91,7 +112,8 @@ pub fn rfc3339(time: Timestamp) -> String {
 
 fn wrapped(code: u16, message: &str, data: Option<&RawValue>, errors: &[Fault], stamp: &Stamp) -> String {
     let timestamp = rfc3339(stamp.now);
-    let envelope = Envelope { code, message, data, errors, timestamp, trace_id: stamp.trace.as_str() };
+    let success = (stamp.dialect == Dialect::Auth).then_some(code < 400);
+    let envelope = Envelope { success, code, message, data, errors, timestamp, trace_id: stamp.trace.as_str() };
     serde_json::to_string(&envelope).expect("an envelope has text keys only")
 }
 
@@ -172,7 +194,7 @@ impl Responder for Reply {
 pub fn stamp(request: &HttpRequest) -> Stamp {
     let trace = request.extensions().get::<TraceId>().copied().unwrap_or_else(TraceId::fresh);
     let now = request.app_data::<actix_web::web::Data<State>>().map_or_else(Timestamp::default, |state| state.now());
-    Stamp { trace, now }
+    Stamp { trace, now, dialect: Dialect::of_path(request.path()) }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
 use super::envelope;
+use crate::auth::google;
 use crate::domain::workflow::FieldFault;
 use crate::runtime::journal::Reaction;
 
@@ -49,6 +50,9 @@ pub enum Error {
     /// No key, or one that opens nothing.
     #[error("{0}")]
     Unauthenticated(String),
+    /// It costs what the caller has not paid.
+    #[error("{0}")]
+    PaymentRequired(String),
     /// The key's role is not enough, or a link is not ours.
     #[error("{0}")]
     Forbidden(String),
@@ -119,6 +123,7 @@ impl Error {
         match self {
             Self::Invalid(_) | Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
+            Self::PaymentRequired(_) => StatusCode::PAYMENT_REQUIRED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -138,6 +143,7 @@ impl Error {
             Self::Invalid(_) => "invalid_fields",
             Self::BadRequest(_) => "bad_request",
             Self::Unauthenticated(_) => "unauthenticated",
+            Self::PaymentRequired(_) => "payment_required",
             Self::Forbidden(_) => "forbidden",
             Self::NotFound(_) => "not_found",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
@@ -250,6 +256,36 @@ impl From<crate::store::Error> for Error {
     }
 }
 
+impl From<google::Off> for Error {
+    fn from(off: google::Off) -> Self {
+        Self::BadRequest(off.to_string())
+    }
+}
+
+impl From<google::Error> for Error {
+    fn from(error: google::Error) -> Self {
+        match error {
+            google::Error::Invalid { field, reason } => Self::field(field, reason),
+            google::Error::Forged(why) => Self::BadRequest(why.to_owned()),
+            google::Error::Denied(_) => Self::BadRequest(error.to_string()),
+            google::Error::Unverified => Self::Forbidden(error.to_string()),
+            google::Error::Refused(why) => Self::Unauthenticated(why.to_owned()),
+            google::Error::Unknown(what) => Self::NotFound(what.to_owned()),
+            google::Error::Google(fault) => {
+                tracing::warn!(error = &fault as &dyn std::error::Error, "Google could not be asked");
+                Self::unavailable("Google does not answer as it should right now", 5)
+            }
+            google::Error::IdToken(why) => {
+                tracing::warn!(why, "an ID token is worth nothing");
+                Self::BadRequest("Google's answer proves nothing: begin again at /auth/google/authorize".into())
+            }
+            google::Error::Store(error) => error.into(),
+            google::Error::Seal(error) => Self::internal(error),
+            google::Error::Stopped(_) => Self::internal(error),
+        }
+    }
+}
+
 impl From<crate::store::tasks::Error> for Error {
     fn from(error: crate::store::tasks::Error) -> Self {
         match error {
@@ -281,7 +317,11 @@ mod tests {
     use crate::domain::Timestamp;
 
     async fn shown(error: Error) -> (HttpResponse<()>, serde_json::Value) {
-        let stamp = envelope::Stamp { trace: envelope::TraceId::parse(Some(TRACEPARENT)), now: Timestamp(0) };
+        let stamp = envelope::Stamp {
+            trace: envelope::TraceId::parse(Some(TRACEPARENT)),
+            now: Timestamp(0),
+            dialect: envelope::Dialect::Plain,
+        };
         let (head, body) = error.response(&stamp).into_parts();
         let bytes = actix_web::body::to_bytes(body).await.unwrap();
         (head, serde_json::from_slice(&bytes).unwrap())

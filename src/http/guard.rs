@@ -13,14 +13,19 @@ use actix_web::{HttpMessage as _, Resource, guard, web};
 use futures_util::FutureExt as _;
 
 use super::State;
+use super::audit;
 use super::caller::{self, Caller};
-use super::envelope::{self, Stamp, TraceId};
+use super::envelope::{self, Dialect, Stamp, TraceId};
 use super::error::{Error, Stamped};
-use crate::auth::roles::{self, Access, Route};
+use super::query::Query;
+use crate::auth::roles::{self, Access, Role, Route};
 use crate::runtime::kind::panic_text;
 
 /// The header that carries the trace id of every answer, files and streams included.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
+
+/// The one route that takes a token in its address as well, because its document says so.
+const TOKEN_IN_QUERY: &str = "/auth/google/userinfo";
 
 /// U+0000 as an address writes it: no id holds it, and PostgreSQL takes no text that does.
 const NUL: &str = "%00";
@@ -45,30 +50,52 @@ async fn admit(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     match admitted(&known, &request).await {
-        Ok(caller) => {
+        Ok((route, caller)) => {
+            let noted = match &caller {
+                Some(caller) if caller.role() == Role::Operator && route.is_audited() => {
+                    match audit::begin(&request, caller).await {
+                        Ok(noted) => Some(noted),
+                        Err(error) => return Ok(request.error_response(error)),
+                    }
+                }
+                _ => None,
+            };
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
-            next.call(request).await.map(ServiceResponse::map_into_boxed_body)
+            let answer = next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+            match (noted, &answer) {
+                (Some(noted), Ok(response)) => noted.end(response).await,
+                (Some(_), Err(_)) | (None, _) => {}
+            }
+            answer
         }
         Err(error) => Ok(request.error_response(error)),
     }
 }
 
-async fn admitted(known: &[&'static Route], request: &ServiceRequest) -> Result<Option<Caller>, Error> {
+async fn admitted(
+    known: &[&'static Route],
+    request: &ServiceRequest,
+) -> Result<(&'static Route, Option<Caller>), Error> {
     let route = of_method(known, request.method())?;
     if request.path().contains(NUL) || request.query_string().contains(NUL) {
         return Err(Error::BadRequest("the character U+0000 is not allowed in an address".into()));
     }
     if route.access == Access::Open {
-        return Ok(None);
+        return Ok((route, None));
     }
     let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
-    let caller = caller::identify(state, request.headers()).await?;
+    let query = if route.path == TOKEN_IN_QUERY { Query::of(request.request())? } else { Query::default() };
+    let caller = caller::identify(state, request.headers(), query.text("access_token")).await?;
     if route.access.admits(caller.role()) {
-        return Ok(Some(caller));
+        return Ok((route, Some(caller)));
     }
-    Err(Error::Forbidden("this route is for operators: ask for it with an operator's key".into()))
+    Err(Error::Forbidden(match route.access {
+        Access::Operators => "this route is for operators: ask for it with an operator's key".into(),
+        Access::Users => "this route is about who signed in: ask for it with that person's access token".into(),
+        Access::Open | Access::Key | Access::Clients => "this route needs a key: a person's token is not enough".into(),
+    }))
 }
 
 fn of_method(known: &[&'static Route], method: &HttpMethod) -> Result<&'static Route, Error> {
@@ -91,6 +118,7 @@ pub async fn trace(
     let trace = TraceId::parse(traceparent(request.headers()));
     request.extensions_mut().insert(trace);
     let line = Line { method: request.method().clone(), path: shown_path(request.path()), trace, begun };
+    let dialect = Dialect::of_path(request.path());
     let state = request.app_data::<web::Data<State>>().cloned();
     let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(answer) => answer?.map_into_boxed_body(),
@@ -98,7 +126,7 @@ pub async fn trace(
             let now = state.map_or_else(Default::default, |state| state.now());
             let error = Error::internal(format!("the handler panicked: {}", panic_text(&*panic)));
             line.write(&error.status(), Some(&error));
-            return Err(Stamped { error, stamp: Stamp { trace, now } }.into());
+            return Err(Stamped { error, stamp: Stamp { trace, now, dialect } }.into());
         }
     };
     if let Some(error) = response.response().error() {

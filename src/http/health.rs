@@ -17,6 +17,7 @@ use crate::domain::Timestamp;
 use crate::runtime::engine;
 use crate::runtime::journal::committer::CommitterStats;
 use crate::runtime::journal::{DECIDE, LaneDepth};
+use crate::runtime::redis::Standing;
 use crate::runtime::room;
 use crate::store::{payments, tables};
 
@@ -90,6 +91,40 @@ pub struct Permits {
     pub keys: usize,
 }
 
+/// The Redis that the mailboxes are in. Its address is for operators, in the log and in `mixvideo doctor`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Redis {
+    /// `single server`, `Sentinel` or `Cluster`.
+    pub mode: &'static str,
+    /// For how long it has been away, in milliseconds.
+    pub away_for_ms: Option<i64>,
+    /// Why it is away, as it was said last.
+    pub error: Option<String>,
+    /// What its masters call themselves since they were started.
+    pub run_ids: Vec<String>,
+    /// How often it was found restarted or replaced since this node started; each time the mailboxes were filled again.
+    pub renewals: u64,
+    /// Whether news of other nodes arrive.
+    pub hears: bool,
+    /// What could not be seen.
+    pub warnings: Vec<String>,
+}
+
+impl Redis {
+    fn of(standing: Standing, now: Timestamp) -> Self {
+        Self {
+            mode: standing.mode,
+            away_for_ms: standing.away.as_ref().map(|away| now.since_ms(away.since).max(0)),
+            error: standing.away.map(|away| away.error),
+            run_ids: standing.servers.into_iter().map(|server| server.run_id).collect(),
+            renewals: standing.renewals,
+            hears: standing.hears,
+            warnings: standing.warnings,
+        }
+    }
+}
+
 /// How the service is doing.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -113,6 +148,8 @@ pub struct Health {
     pub restarts: u64,
     /// What the journal's writer did lately.
     pub commits: Commits,
+    /// The Redis that the mailboxes are in; null when they are in memory.
+    pub redis: Option<Redis>,
     /// Partitions that answer.
     pub partitions: usize,
     /// Partitions that do not.
@@ -202,8 +239,11 @@ pub(super) async fn gather(state: &State) -> Health {
         quarantined: journal.dead_count().await.ok(),
         attention: payments::attention_count(&state.database).await.ok(),
     };
-    let health =
+    let mut health =
         assemble(actors, read, &state.engine.health(PATIENCE).await, state.engine.committer().stats(), state.now());
+    if let Some(redis) = &state.redis {
+        health.with_redis(Redis::of(redis.standing(), state.now()));
+    }
     remembered.health = Some((state.now(), health.clone()));
     health
 }
@@ -259,6 +299,7 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         attention: read.attention,
         restarts: engine.restarts,
         commits,
+        redis: None,
         partitions: engine.partitions.len(),
         silent_partitions: engine.silent.clone(),
         actors_in_memory: sum(|standing| standing.actors),
@@ -272,6 +313,34 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
     };
     (health.status, health.summary) = judge(&health, answers);
     health
+}
+
+impl Health {
+    /// Adds what is known of Redis, and what it means.
+    fn with_redis(&mut self, redis: Redis) {
+        let trouble = match &redis {
+            Redis { away_for_ms: Some(ms), error, .. } => Some(format!(
+                "Redis has been away for {} s ({}): tasks are accepted and wait, nothing is lost; bring it back and work goes \
+                 on by itself within seconds.",
+                ms / 1000,
+                error.as_deref().unwrap_or("no reason is known"),
+            )),
+            Redis { hears: false, .. } => Some(
+                "News over Redis do not arrive: work between nodes may take some seconds longer. See that Redis takes \
+                 another connection and allows SUBSCRIBE."
+                    .to_owned(),
+            ),
+            _ => None,
+        };
+        self.redis = Some(redis);
+        let Some(trouble) = trouble else { return };
+        if self.status == "ok" {
+            self.status = "attention";
+            self.summary = trouble;
+        } else {
+            self.summary = format!("{} {trouble}", self.summary);
+        }
+    }
 }
 
 /// The worst first, each with what to do about it.
@@ -408,6 +477,17 @@ mod tests {
         assert_eq!(rendering.status, "ok", "a film that takes a while is no trouble");
         let silent = health(read(vec![], 0), engine::Health { silent: vec![3], ..open() }, CommitterStats::default());
         assert_eq!(silent.status, "attention");
+    }
+
+    #[test]
+    fn a_redis_that_is_away_needs_attention_and_is_not_the_end() {
+        let mut shown = health(read(vec![], 0), open(), CommitterStats::default());
+        shown.with_redis(Redis { hears: true, ..Redis::default() });
+        assert_eq!(shown.status, "ok");
+        let error = Some("connection refused".to_owned());
+        shown.with_redis(Redis { away_for_ms: Some(12_345), error, ..Redis::default() });
+        assert_eq!(shown.status, "attention");
+        assert!(shown.summary.starts_with("Redis has been away for 12 s (connection refused)"), "{}", shown.summary);
     }
 
     #[test]

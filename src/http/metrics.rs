@@ -81,6 +81,12 @@ fn text(health: &Health) -> String {
     for key in &health.busiest_keys {
         page.sample("key_permits_taken", &[("key", &key.key), ("limit", &key.limit.to_string())], key.taken);
     }
+    if let Some(redis) = &health.redis {
+        page.single("redis_up", "gauge", "1 while Redis answers.", u8::from(redis.away_for_ms.is_none()));
+        page.single("redis_hears", "gauge", "1 while news of other nodes arrive.", u8::from(redis.hears));
+        let help = "How often Redis was found restarted or replaced.";
+        page.single("redis_renewals_total", "counter", help, redis.renewals);
+    }
     page.single("actors_in_memory", "gauge", "Actors in memory.", health.actors_in_memory);
     page.single("watched", "gauge", "Actors that clients watch.", health.watched);
     let commits = &health.commits;

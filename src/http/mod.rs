@@ -7,15 +7,18 @@
 
 mod ability;
 mod asking;
+mod audit;
 mod body;
 mod caller;
 mod envelope;
 mod error;
 mod files;
 mod front;
+mod google;
 mod guard;
 mod health;
 mod idempotency;
+mod keys;
 mod metrics;
 mod openapi;
 mod ops;
@@ -39,6 +42,7 @@ use uuid::Uuid;
 use crate::activity::signed_url::Secret;
 use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
+use crate::auth::google::{Google, Off};
 use crate::domain::Timestamp;
 use crate::domain::workflow::Library;
 use crate::gateway::Gateway;
@@ -47,6 +51,7 @@ use crate::gateway::sandbox::Sandbox;
 use crate::gateway::webhook::Secrets;
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
+use crate::runtime::redis::Redis;
 use crate::store::Database;
 use crate::store::tasks::Tasks;
 use crate::store::templates::Templates;
@@ -85,6 +90,8 @@ pub struct State {
     pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
+    /// Signing in with Google, or why nobody can.
+    pub google: Result<Google, Off>,
     /// Tasks, for reading.
     pub tasks: Tasks,
     /// What is offered.
@@ -101,6 +108,8 @@ pub struct State {
     pub link_ms: i64,
     /// Where clients reach the service, such as `https://mixvideo.example`; links begin with it.
     pub public_url: String,
+    /// Redis, when the mailboxes are in it.
+    pub redis: Option<Redis>,
     /// What is remembered between two calls for how the service is doing.
     pub figures: health::Figures,
     /// Room for streams of events.
@@ -122,10 +131,13 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
         config.app_data(state).app_data(door).service(
             web::scope("")
                 .wrap(from_fn(guard::trace))
+                .configure(google::routes)
                 .configure(tasks::routes)
                 .configure(templates::routes)
                 .configure(health::routes)
                 .configure(ops::routes)
+                .configure(keys::routes)
+                .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
                 .configure(payment::routes)

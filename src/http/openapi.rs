@@ -6,12 +6,12 @@ use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
-use super::{files, health, metrics, ops, payment, providers, sandbox, streams, tasks, templates};
+use super::{audit, files, google, health, keys, metrics, ops, payment, providers, sandbox, streams, tasks, templates};
 
 /// A successful answer.
 #[derive(Serialize, ToSchema)]
@@ -46,6 +46,61 @@ pub struct Bare {
     trace_id: String,
 }
 
+/// A successful answer of the Auth Controller.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthSuccess<T> {
+    /// `true`.
+    success: bool,
+    /// The HTTP status.
+    #[schema(example = 200)]
+    code: u16,
+    /// A sentence.
+    message: String,
+    /// What was asked for.
+    data: T,
+    /// When it was answered: RFC 3339, UTC.
+    timestamp: String,
+    /// By which the call is found in the logs.
+    trace_id: String,
+}
+
+/// The same that has nothing more to say.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthBare {
+    /// `true`.
+    success: bool,
+    /// The HTTP status.
+    #[schema(example = 200)]
+    code: u16,
+    /// A sentence.
+    message: String,
+    /// When it was answered: RFC 3339, UTC.
+    timestamp: String,
+    /// By which the call is found in the logs.
+    trace_id: String,
+}
+
+/// Why a call to the Auth Controller failed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AuthFailure {
+    /// `false`.
+    success: bool,
+    /// The HTTP status.
+    #[schema(example = 400)]
+    code: u16,
+    /// A sentence.
+    message: String,
+    /// Which fields are invalid.
+    errors: Option<Vec<Fault>>,
+    /// When it was answered: RFC 3339, UTC.
+    timestamp: String,
+    /// By which the call is found in the logs.
+    trace_id: String,
+}
+
 /// Why a call failed.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -64,19 +119,19 @@ pub struct Failure {
 }
 
 macro_rules! failures {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])* $variant:ident $status:literal $text:literal),* $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident as $body:ident { $($(#[$variant_doc:meta])* $variant:ident $status:literal $text:literal),* $(,)? }) => {
         $(#[$doc])*
         #[derive(IntoResponses)]
         #[expect(dead_code, reason = "it documents how calls fail")]
         pub enum $name {
-            $($(#[$variant_doc])* #[doc = $text] #[response(status = $status, description = $text)] $variant(Failure),)*
+            $($(#[$variant_doc])* #[doc = $text] #[response(status = $status, description = $text)] $variant($body),)*
         }
     };
 }
 
 failures!(
     /// How calls fail that only read.
-    Reading {
+    Reading as Failure {
         Invalid 400 "A parameter is invalid",
         Unauthenticated 401 "No key, or one that opens nothing",
         NotFound 404 "There is no such thing, or it belongs to another",
@@ -87,7 +142,7 @@ failures!(
 
 failures!(
     /// How calls fail that are for operators.
-    Operating {
+    Operating as Failure {
         Invalid 400 "A parameter is invalid",
         Unauthenticated 401 "No key, or one that opens nothing",
         Forbidden 403 "This route is for operators",
@@ -99,9 +154,11 @@ failures!(
 
 failures!(
     /// How calls fail that make something.
-    Creating {
+    Creating as Failure {
         Invalid 400 "Fields are invalid, or the body is no JSON object",
         Unauthenticated 401 "No key, or one that opens nothing",
+        PaymentRequired 402 "It costs what the user has not paid",
+        Forbidden 403 "A user asks for another user",
         NotFound 404 "There is no such thing, or it belongs to another",
         Conflict 409 "What is there already does not allow it",
         TooLarge 413 "The body is too large",
@@ -113,7 +170,7 @@ failures!(
 
 failures!(
     /// How calls fail with which operators change something.
-    Managing {
+    Managing as Failure {
         Invalid 400 "Fields are invalid, the body is no JSON object, or it cannot be done here",
         Unauthenticated 401 "No key, or one that opens nothing",
         Forbidden 403 "This route is for operators",
@@ -123,6 +180,19 @@ failures!(
         KeyReused 422 "The Idempotency-Key was used for another request",
         Internal 500 "A fault of the service",
         Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+failures!(
+    /// How calls about tokens of people fail.
+    Signing as AuthFailure {
+        Invalid 400 "Fields are invalid, or Google is not set up here",
+        Unauthenticated 401 "No key or token, or one that opens nothing",
+        Forbidden 403 "The route is about who signed in, and a key called",
+        NotFound 404 "There is no such user or token, or it is another's",
+        TooLarge 413 "The body is too large",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "Google, or a part of the service, does not answer: see Retry-After",
     }
 );
 
@@ -163,9 +233,11 @@ pub struct Paging {
         payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
         payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
-        files::read, providers::called,
-        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire, health::health, health::live, health::ready, metrics::metrics, described,
+        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
+        google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
+        files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
+        keys::list, keys::create, keys::rotate, keys::revoke, audit::list,
     ),
     modifiers(&Bearer, &Headers, &Names),
     security(("bearer" = []))
@@ -178,9 +250,14 @@ impl Modify for Bearer {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         let scheme = HttpBuilder::new()
             .scheme(HttpAuthScheme::Bearer)
-            .description(Some("A key made with `mixvideo keys create`, such as mv_..."))
+            .description(Some(
+                "A key made with `mixvideo keys create`, such as mv_..., or who signed in's access token",
+            ))
             .build();
-        api.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let token = ApiKeyValue::with_description("access_token", "Who signed in's access token; prefer the header");
+        components.add_security_scheme("access_token", SecurityScheme::ApiKey(ApiKey::Query(token)));
     }
 }
 
@@ -316,7 +393,7 @@ mod tests {
         for route in ROUTES {
             let path = route.path.replace(":.*", "");
             let operation = &api["paths"][&path][route.method.names()[0].to_lowercase()];
-            let open = operation["security"] == serde_json::json!([{}]);
+            let open = operation["security"].as_array().is_some_and(|ways| ways.contains(&serde_json::json!({})));
             assert_eq!(open, route.access == Access::Open, "{path}");
             let codes = operation["responses"].as_object().unwrap();
             assert_eq!(codes.contains_key("401"), route.access != Access::Open, "{path}");

@@ -12,6 +12,7 @@ const PAGE_DEFAULT: u64 = 50;
 const PAGE_MAX: u64 = 100;
 
 /// The query of a request.
+#[derive(Default)]
 pub struct Query(HashMap<String, String>);
 
 impl Query {

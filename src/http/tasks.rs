@@ -22,6 +22,7 @@ use super::wish::{Desk, USER_CHARS_MAX, Wish};
 use super::{State, openapi, streams};
 use crate::domain::ids::{InputId, TaskId};
 use crate::domain::task::{self, TaskType};
+use crate::runtime::watch::Watcher;
 use crate::store::tasks::Known;
 
 /// The longest `?wait=`, in seconds.
@@ -144,28 +145,30 @@ pub(super) async fn read(
     caller: Caller,
 ) -> Result<Reply, Error> {
     let wait = Query::of(&request)?.whole("wait", 0, WAIT_S_MAX)?.unwrap_or(0);
+    // Before the first read, so that no change falls between the two. With too many watchers this caller is told what is
+    // known now, and asks again.
+    let watched = TaskId::parse(&path).ok().filter(|_| wait > 0);
+    let news = watched.and_then(|id| state.engine.watch(&task::address(&id)).ok());
     let mut known = find(&state, &caller, &path).await?;
-    if wait > 0 && !known.state.status.is_final() {
-        known = changed(&state, &caller, known, Duration::from_secs(wait)).await?;
+    if let Some(news) = news {
+        known = changed(&state, &caller, known, news, Duration::from_secs(wait)).await?;
     }
     Ok(Reply::ok("Task status retrieved", &show(&state, &known))?.no_store())
 }
 
-/// The task once its version is another, or as it is when `limit` is over or the service ends.
+/// The task once its version is another, or as it is when it has ended, when `limit` is over or the service ends. `news` is
+/// older than what was seen.
 async fn changed(
     state: &State,
     caller: &Caller,
     seen: std::sync::Arc<Known>,
+    mut news: Watcher,
     limit: Duration,
 ) -> Result<std::sync::Arc<Known>, Error> {
     let end = Instant::now() + limit;
-    // Too many watchers: this caller is told what is known now, and asks again.
-    let Ok(mut news) = state.engine.watch(&task::address(&seen.state.id)) else {
-        return Ok(seen);
-    };
     let opened = state.engine.is_open();
+    let mut known = seen.clone();
     loop {
-        let known = find(state, caller, seen.state.id.as_str()).await?;
         let left = end.saturating_duration_since(Instant::now());
         // A wait that outlasts the drain would be cut off without an answer.
         let ending = opened && !state.engine.is_open();
@@ -173,6 +176,7 @@ async fn changed(
             return Ok(known);
         }
         wait_for(&mut news, left.min(SLOW_POLL)).await;
+        known = find(state, caller, seen.state.id.as_str()).await?;
     }
 }
 

@@ -113,7 +113,8 @@ pub async fn find(state: &State, caller: &Caller, id: &str) -> Result<std::sync:
     let not_found = || Error::NotFound(format!("there is no task `{}`", id.chars().take(64).collect::<String>()));
     let parsed = TaskId::parse(id).map_err(|_| not_found())?;
     let known = state.tasks.read(&parsed, state.now()).await?;
-    known.filter(|known| caller.may_touch(&known.state.request.owner)).ok_or_else(not_found)
+    let theirs = |request: &task::Request| caller.may_touch_of(&request.owner, request.user_id.as_deref());
+    known.filter(|known| theirs(&known.state.request)).ok_or_else(not_found)
 }
 
 /// The task as clients see it now.

@@ -15,6 +15,7 @@ use super::error::{Error, Fault};
 use super::front::{Door, Refused};
 use super::idempotency::Key;
 use super::pictures;
+use crate::auth::roles::Role;
 use crate::domain::ids::TaskId;
 use crate::domain::task::{self, Create, Request, TaskType};
 use crate::domain::workflow::Definition;
@@ -120,9 +121,15 @@ impl Desk {
     /// What is wrong with the wish.
     pub async fn checked(&self, wish: Wish) -> Result<(Arc<Template>, Create), Error> {
         let state = &self.state;
+        let user_id = self.caller.user_for(wish.user_id)?;
         let template = state.templates.by_code(&wish.template_code, state.now()).await?;
         let template =
             template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
+        if self.caller.role() == Role::User && template.content.credit_cost > 0 {
+            let cost = template.content.credit_cost;
+            let why = format!("the template `{}` costs {cost} credits: pay for it first", template.code);
+            return Err(Error::PaymentRequired(why));
+        }
         let (task_type, definition) = runnable(state, &template, wish.task_type)?;
         let field_of = |name: &str| format!("{}{name}", wish.field_prefix);
         let mut parameters = template.content.parameters(wish.parameters, &definition).map_err(|faults| {
@@ -133,7 +140,7 @@ impl Desk {
             task_type,
             template_code: template.code.clone(),
             template_revision: Some(template.revision),
-            user_id: wish.user_id,
+            user_id,
             owner: self.caller.owner().to_owned(),
             payment: None,
             parameters,

@@ -1,10 +1,12 @@
 //! The door for the product: births, news, health, and the end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
 
 use super::activity::{Activities, LaneOptions};
 use super::actor;
@@ -16,16 +18,19 @@ use super::journal::{Claim, DECIDE, Envelope, Journal, MessageId, Outcome, Unit,
 use super::kind::{Kind, Undecided};
 use super::mailbox::Mailbox;
 use super::mailman;
-use super::partition::Limits;
+use super::partition::{Event, Limits};
 use super::room::{self, Room};
 use super::root::{self, Root};
-use super::supervisor::{HandOver, Shared, Standing};
+use super::supervisor::{HandOver, Shared, Standing, report};
 use super::watch::{Hub, TooManyWatchers, Watcher};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
 
 /// What waits to be written has this long even when the drain's limit is over.
 const CLOSING_MIN: Duration = Duration::from_secs(1);
+
+/// Births whose effects are being posted at once; what further ones order is posted by a sweep.
+const POSTING_MAX: usize = 4_096;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -160,6 +165,8 @@ struct Inner {
     restarts: Arc<AtomicU64>,
     open: Arc<AtomicBool>,
     draining: AtomicBool,
+    /// Posts of births that are under way.
+    posting: Arc<Semaphore>,
 }
 
 impl Engine {
@@ -197,8 +204,17 @@ impl Engine {
         let restarts = Arc::new(AtomicU64::new(0));
         let open = Arc::new(AtomicBool::new(false));
         let horizon_ms = limits.horizon_ms();
+        let posting = Arc::new(Semaphore::new(POSTING_MAX));
         let root = Root::start(shared.clone(), limits, suspects, restarts.clone(), open.clone());
-        Ok(Self(Arc::new(Inner { shared, root, horizon_ms, restarts, open, draining: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner {
+            shared,
+            root,
+            horizon_ms,
+            restarts,
+            open,
+            draining: AtomicBool::new(false),
+            posting,
+        })))
     }
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
@@ -276,9 +292,29 @@ impl Engine {
         let horizon = shared.now().plus_ms(self.0.horizon_ms);
         let posts: Vec<Envelope> = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
         if !posts.is_empty() {
-            mailman::post(shared, posts).await;
+            self.post_behind(posts).await;
         }
         shared.hub.announce(&unit.actor);
+    }
+
+    /// Posts without waiting for a mailbox that is slow: the birth stands, and its caller is to hear so.
+    async fn post_behind(&self, posts: Vec<Envelope>) {
+        let shared = self.0.shared.clone();
+        let Ok(permit) = self.0.posting.clone().try_acquire_owned() else {
+            let partitions = posts.iter().map(|post| partition_of(&post.to, shared.partitions));
+            for owner in partitions.collect::<BTreeSet<_>>().into_iter().filter_map(|p| shared.supervisor(p)) {
+                report(&owner, Event::PostFailed);
+            }
+            return;
+        };
+        let mut posting = Box::pin(async move {
+            mailman::post(&shared, posts).await;
+            drop(permit);
+        });
+        // In memory it is done at once.
+        if futures_util::poll!(posting.as_mut()).is_pending() {
+            tokio::spawn(posting);
+        }
     }
 
     /// Posts a message that an operator put back into the outbox.

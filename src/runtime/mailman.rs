@@ -129,8 +129,8 @@ pub struct Posted {
     failed: Vec<u32>,
 }
 
-/// Posts messages to the mailboxes of their partitions, and tells the owners of full lanes, or of all the lanes of a
-/// mailbox that did not answer, that more waits in the outbox.
+/// Posts messages to the mailboxes of their partitions, and tells the owners of full lanes, and of a mailbox that did not
+/// take them, that more waits in the outbox.
 pub async fn post(shared: &Shared, envelopes: Vec<Envelope>) -> Posted {
     let mut posts: HashMap<u32, Vec<Envelope>> = HashMap::new();
     for envelope in envelopes {
@@ -138,23 +138,21 @@ pub async fn post(shared: &Shared, envelopes: Vec<Envelope>) -> Posted {
     }
     let mut posted = Posted::default();
     for (partition, envelopes) in posts {
-        let mut lanes: Vec<Arc<str>> = envelopes.iter().map(|envelope| envelope.lane.clone()).collect();
-        let full = match shared.mailbox.post(partition, envelopes).await {
-            Ok(full) => full,
+        let event = match shared.mailbox.post(partition, envelopes).await {
+            Ok(full) if full.is_empty() => continue,
+            Ok(full) => {
+                posted.full.extend(full.iter().map(|lane| (partition, lane.clone())));
+                Event::Posted { full, swept: None }
+            }
             Err(error) => {
-                tracing::warn!(partition, %error, "messages were not posted; a sweep will post them");
+                let why = error.source.to_string();
+                tracing::debug!(partition, why, "messages were not posted; a sweep will post them");
                 posted.failed.push(partition);
-                lanes.sort();
-                lanes.dedup();
-                lanes
+                Event::PostFailed
             }
         };
-        if full.is_empty() {
-            continue;
-        }
-        posted.full.extend(full.iter().map(|lane| (partition, lane.clone())));
         if let Some(owner) = shared.supervisor(partition) {
-            report(&owner, Event::Posted { full, swept: None });
+            report(&owner, event);
         }
     }
     posted

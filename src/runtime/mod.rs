@@ -15,6 +15,7 @@ pub mod kind;
 pub mod mailbox;
 pub mod mailman;
 pub mod partition;
+pub mod redis;
 pub mod retry;
 pub mod room;
 pub mod root;

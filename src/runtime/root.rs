@@ -95,8 +95,8 @@ impl Root {
     }
 
     async fn begin(&self, partition: u32, suspects: Vec<Envelope>) {
-        if let Err(error) = self.shared.mailbox.open(partition).await {
-            tracing::warn!(partition, %error, "the mailbox could not be opened; the first sweep will find out");
+        if let Err(error) = self.shared.mailbox.open(partition, 0).await {
+            tracing::warn!(partition, %error, "the mailbox could not be opened; it is tried again");
         }
         let supervisor =
             Supervisor::new(partition, self.limits.clone(), self.shared.clone(), suspects, self.milestones.clone());

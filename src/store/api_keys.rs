@@ -4,7 +4,8 @@
 use mixvideo_entities::api_key::{ActiveModel, Column, Entity};
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder,
+    ColumnTrait, Condition, DatabaseConnection, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, TransactionTrait,
 };
 
 use super::{Database, Error};
@@ -36,6 +37,64 @@ pub async fn by_hash(database: &Database, hash: &str) -> Result<Option<ApiKeyRow
 /// A read that failed.
 pub async fn list(database: &DatabaseConnection) -> Result<Vec<ApiKeyRow>, DbErr> {
     Entity::find().order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).all(database).await
+}
+
+/// Up to `limit` keys, by id, which is by age, after `after`.
+///
+/// # Errors
+/// A read that failed.
+pub async fn page(database: &Database, after: Option<&str>, limit: u64) -> Result<Vec<ApiKeyRow>, Error> {
+    let mut find = Entity::find().order_by_asc(Column::Id).limit(limit);
+    if let Some(after) = after {
+        find = find.filter(Column::Id.gt(after));
+    }
+    database.read("list the keys", async |db| find.all(db).await).await
+}
+
+/// How many keys there are.
+///
+/// # Errors
+/// A read that failed.
+pub async fn count(database: &Database) -> Result<u64, Error> {
+    database.read("count the keys", async |db| Entity::find().count(db).await).await
+}
+
+/// The key of this id.
+///
+/// # Errors
+/// A read that failed.
+pub async fn by_id(database: &DatabaseConnection, id: &str) -> Result<Option<ApiKeyRow>, DbErr> {
+    Entity::find_by_id(id).one(database).await
+}
+
+/// Puts `new` beside the key `old`, which works until `until` and no longer; `false` when the old one was revoked
+/// meanwhile, and then there is no new one.
+///
+/// # Errors
+/// A write that failed.
+pub async fn replace(
+    database: &DatabaseConnection,
+    old: &str,
+    until: Timestamp,
+    new: ApiKeyRow,
+) -> Result<bool, DbErr> {
+    let sooner = Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(until.0));
+    let standing = Entity::update_many()
+        .col_expr(
+            Column::ExpiresAt,
+            Expr::case(sooner, Expr::value(until.0)).finally(Expr::col(Column::ExpiresAt)).into(),
+        )
+        .filter(Column::Id.eq(old))
+        .filter(Column::RevokedAt.is_null());
+    let transaction = database.begin().await?;
+    if standing.exec(&transaction).await?.rows_affected == 0 {
+        transaction.rollback().await?;
+        return Ok(false);
+    }
+    let row: ActiveModel = new.into_active_model();
+    Entity::insert(row).exec_without_returning(&transaction).await?;
+    transaction.commit().await?;
+    Ok(true)
 }
 
 /// Revokes a key from `now` on; `false` when there is none that could be revoked.

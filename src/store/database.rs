@@ -76,7 +76,7 @@ impl Database {
     }
 
     /// Writes within the limit. Boxed: callers that rarely ask need not carry the room that a query takes.
-    pub(super) fn write<T>(
+    pub(crate) fn write<T>(
         &self,
         what: &'static str,
         query: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, DbErr>,

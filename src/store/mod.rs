@@ -2,8 +2,10 @@
 //!
 //! Nothing here decides anything, and nothing here wakes an actor: reading is not asking.
 
+pub mod access_tokens;
 pub mod actors;
 pub mod api_keys;
+pub mod audit;
 pub mod cache;
 mod claims;
 mod database;
@@ -12,8 +14,10 @@ pub mod executions;
 pub mod payments;
 pub mod sandbox;
 pub mod settings;
+pub mod sign_ins;
 pub mod tables;
 pub mod tasks;
 pub mod templates;
+pub mod users;
 
 pub use database::{Database, Error};

@@ -139,14 +139,22 @@ async fn read_together(journal: Journal, mut waiting: mpsc::Receiver<Ask>) {
 
 async fn read_batch(journal: &Journal, addresses: &[Address]) -> Result<HashMap<Address, Found>, Error> {
     let failed = |error| Error::Read(Arc::new(error));
-    let stored = journal.load(addresses).await.map_err(failed)?;
-    let under_way: Vec<&Address> = stored.iter().filter(|(_, row)| !is_final(&row.status)).map(|(id, _)| id).collect();
-    let set_aside = match under_way.is_empty() {
-        true => HashSet::new(),
-        false => journal.with_dead(&under_way).await.map_err(failed)?,
+    let (stored, set_aside) = if journal.reads_at_once() {
+        let stored = journal.load(addresses).await.map_err(failed)?;
+        let under_way = stored.iter().filter(|(_, row)| !is_final(&row.status)).map(|(address, _)| address);
+        let under_way: Vec<&Address> = under_way.collect();
+        let set_aside = match under_way.is_empty() {
+            true => HashSet::new(),
+            false => journal.with_dead(&under_way).await.map_err(failed)?,
+        };
+        (stored, set_aside)
+    } else {
+        // A second trip would take longer than a question too many.
+        let all: Vec<&Address> = addresses.iter().collect();
+        futures_util::future::try_join(journal.load(addresses), journal.with_dead(&all)).await.map_err(failed)?
     };
     let found = stored.into_iter().map(|(address, stored)| {
-        let attention = set_aside.contains(&address);
+        let attention = !is_final(&stored.status) && set_aside.contains(&address);
         (address, Found { stored, attention })
     });
     Ok(found.collect())

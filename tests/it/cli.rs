@@ -199,13 +199,13 @@ fn the_doctor_names_what_is_wrong_and_fails() {
 #[test]
 fn a_wrong_configuration_is_a_wrong_usage_and_every_fault_is_told() {
     let home = tempfile::tempdir().unwrap();
-    std::fs::write(home.path().join("config.toml"), "[server]\nbindd = \"x\"\n[mailbox]\nbackend = \"redis\"\n")
+    std::fs::write(home.path().join("config.toml"), "[server]\nbindd = \"x\"\n[mailbox]\nbackend = \"rabbits\"\n")
         .unwrap();
     let output = mixvideo(home.path(), &["serve"]);
     assert_eq!(code(&output), 2);
     let said = stderr(&output);
     assert!(said.contains("`server.bindd` from config.toml is not known"), "{said}");
-    assert!(said.contains("Redis mailboxes are not part of this release"), "{said}");
+    assert!(said.contains("must be memory or redis"), "{said}");
 }
 
 #[test]

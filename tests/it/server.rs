@@ -1,15 +1,20 @@
 //! A whole server on a free port, with activities that do what a test tells them.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use actix_web::web::Data;
 use actix_web::{App, HttpServer};
 use async_trait::async_trait;
+use mixvideo::activity::gateway;
 use mixvideo::activity::provider::Callbacks;
 use mixvideo::activity::{Fetcher, Providers, Storage};
 use mixvideo::auth::api_key::{self, Keys, NewKey, Role};
+use mixvideo::auth::google::{Google, Off};
+use mixvideo::domain::money::Currency;
+use mixvideo::domain::rail;
 use mixvideo::domain::template::{Content, TemplateType};
 use mixvideo::domain::workflow::{Activity, BUNDLED, Definition, Library, StepCall};
 use mixvideo::domain::{Failure, Timestamp};
@@ -17,12 +22,9 @@ use mixvideo::gateway::Gateway;
 use mixvideo::gateway::catalogue::{Catalogue, Terms};
 use mixvideo::gateway::sandbox::{self, Sandbox};
 use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
-use mixvideo::domain::money::Currency;
-use mixvideo::domain::rail;
-use mixvideo::activity::gateway;
 use mixvideo::http::{LINK_MS, Selling, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
-use mixvideo::runtime::clock::{Clock as _, SystemClock};
+use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::engine::{Engine, Parts};
 use mixvideo::runtime::journal::committer::Committer;
 use mixvideo::runtime::journal::{Journal, Options};
@@ -97,9 +99,26 @@ impl Activities for Script {
     }
 }
 
+/// The machine's clock, which a test may set forward.
+#[derive(Default)]
+pub struct TestClock(AtomicI64);
+
+impl TestClock {
+    pub fn advance(&self, ms: i64) {
+        self.0.fetch_add(ms, Ordering::Relaxed);
+    }
+}
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        SystemClock.now().plus_ms(self.0.load(Ordering::Relaxed))
+    }
+}
+
 /// A running server.
 pub struct Server {
     pub base: String,
+    pub clock: Arc<TestClock>,
     pub engine: Engine,
     pub operator: String,
     pub client: String,
@@ -111,17 +130,33 @@ pub struct Server {
     http: Client,
     script: Script,
     stop: CancellationToken,
-    _directory: tempfile::TempDir,
+    pub directory: tempfile::TempDir,
 }
 
 /// Runs a test against a server of its own.
 pub fn served<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>) -> F) {
-    actix::System::new().block_on(served_by(None, test));
+    served_with(async |_, _| Err(Off::NoClient), test);
+}
+
+/// The same, where people sign in as `google` says: it is told where the server is, and its database.
+pub fn served_with<F: Future<Output = ()>>(
+    google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
+    test: impl FnOnce(Arc<Server>) -> F,
+) {
+    actix::System::new().block_on(run(None, google, test));
 }
 
 /// Runs a test against a server whose payments go through `gateway`, or the sandbox.
 pub async fn served_by<F: Future<Output = ()>>(gateway: Option<Arc<dyn Gateway>>, test: impl FnOnce(Arc<Server>) -> F) {
-    let (server, handle) = start(gateway).await;
+    run(gateway, async |_, _| Err(Off::NoClient), test).await;
+}
+
+async fn run<F: Future<Output = ()>>(
+    gateway: Option<Arc<dyn Gateway>>,
+    google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
+    test: impl FnOnce(Arc<Server>) -> F,
+) {
+    let (server, handle) = start(gateway, google).await;
     let server = Arc::new(server);
     test(server.clone()).await;
     handle.stop(false).await;
@@ -154,21 +189,26 @@ pub fn library() -> Arc<Library> {
     Arc::new(Library::new(sources.map(|(file, source)| Definition::parse(file, source).unwrap())).unwrap())
 }
 
-async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::ServerHandle) {
+async fn start(
+    gateway: Option<Arc<dyn Gateway>>,
+    google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
+) -> (Server, actix_web::dev::ServerHandle) {
     let directory = tempfile::tempdir().unwrap();
     let url = format!("sqlite://{}", directory.path().join("mixvideo.db").display());
     let storage = Storage::open(&format!("file://{}/files", directory.path().display())).unwrap();
     let library = library();
     let journal = Journal::open(&Options::new(&url), tables::ALL, PARTITIONS).await.unwrap();
     let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
-    let clock = Arc::new(SystemClock);
+    let clock = Arc::new(TestClock::default());
     let engine = Engine::start(Parts {
         kinds: tables::kinds(&library),
         committer: Committer::spawn(&journal).unwrap(),
         journal: journal.clone(),
         mailbox: Arc::new(Memory::new(PARTITIONS, clock.clone())),
         activities: Arc::new(script.clone()),
-        lanes: ["local", "media", rail::LANE].map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 }).to_vec(),
+        lanes: ["local", "media", rail::LANE]
+            .map(|name| LaneOptions { name: name.into(), concurrency: 64, ahead: 64 })
+            .to_vec(),
         clock: clock.clone(),
         inflight: None,
         limits: Limits::default(),
@@ -196,6 +236,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
     let signed_with = webhooks.clone();
     let stop = CancellationToken::new();
     sandbox::sender::spawn(sandbox.clone(), format!("{base}{WEBHOOK_PATH}"), stop.clone()).unwrap();
+    let google = google(&base, database.clone()).await;
     let state = Data::new(State {
         engine: engine.clone(),
         selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
@@ -208,14 +249,16 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
         storage,
         fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
+        google,
         tasks: Tasks::start(journal),
         templates: templates.clone(),
         database,
-        clock,
+        clock: clock.clone(),
         fresh: uuid::Uuid::now_v7,
         link_secret: [7; 32],
         link_ms: LINK_MS,
         public_url: format!("{base}/"),
+        redis: None,
         figures: Default::default(),
         streams: Default::default(),
     });
@@ -230,6 +273,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
     let database = sea_orm::Database::connect(&url).await.unwrap();
     let mut server = Server {
         base,
+        clock,
         engine,
         operator: String::new(),
         client: String::new(),
@@ -240,7 +284,7 @@ async fn start(gateway: Option<Arc<dyn Gateway>>) -> (Server, actix_web::dev::Se
         http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),
         script,
         stop,
-        _directory: directory,
+        directory,
     };
     server.operator = server.key(Role::Operator, None, None).await.1;
     server.client = server.key(Role::Client, Some("shop"), None).await.1;
@@ -294,7 +338,8 @@ impl Answer {
 
 impl Server {
     pub async fn key(&self, role: Role, client: Option<&str>, expires_at: Option<Timestamp>) -> (String, String) {
-        let new = NewKey { role, client_id: client.map(str::to_owned), name: "test".into(), expires_at };
+        let client_id = client.map(str::to_owned);
+        let new = NewKey { role, client_id, name: "test".into(), expires_at, receivers: Vec::new() };
         let (id, key) = api_key::create(&self.database, new, now()).await.unwrap();
         (id, key.expose_secret().to_owned())
     }

@@ -69,7 +69,8 @@ impl Child {
         let (process, url) = start(command.current_dir(&directory), serve::LISTENS).await?;
         let now = SystemClock.now();
         let connection = database::connect(&database).await?;
-        let key = NewKey { role: Role::Operator, client_id: None, name: "bench".to_owned(), expires_at: None };
+        let name = "bench".to_owned();
+        let key = NewKey { role: Role::Operator, client_id: None, name, expires_at: None, receivers: Vec::new() };
         let (_, key) = api_key::create(&connection, key, now).await?;
         connection.close().await?;
         let client = Client::new(&url, Some(key.clone()))?;

@@ -34,7 +34,8 @@ impl Amounts {
     /// Whether the promise holds.
     #[must_use]
     pub const fn hold(&self) -> bool {
-        let negative = self.captured < 0 || self.reserved < 0 || self.refunded < 0 || self.disputed < 0 || self.over < 0;
+        let negative =
+            self.captured < 0 || self.reserved < 0 || self.refunded < 0 || self.disputed < 0 || self.over < 0;
         !negative && self.bound() <= self.captured.saturating_add(self.over)
     }
 

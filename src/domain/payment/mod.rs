@@ -23,9 +23,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::rail::{self, Call, Dispute, DisputeStanding, Session};
 use super::ids::{AttemptId, ExecutionId, InputId, InvoiceId, PaymentId, RefundId, TaskId};
 use super::money::Money;
+use super::rail::{self, Call, Dispute, DisputeStanding, Session};
 use super::task::{self, Create};
 use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, input, refund};
 
@@ -129,9 +129,7 @@ pub enum What {
 }
 
 /// How the execution stands, as far as the payment was told.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr,
-)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Standing {

@@ -2,9 +2,9 @@
 
 use super::decide::Turn;
 use super::{Effect, own_refund};
-use crate::domain::rail::{Dispute, DisputeStanding, GatewayRefund, RefundStatus};
 use crate::domain::ids::RefundId;
 use crate::domain::money::Money;
+use crate::domain::rail::{Dispute, DisputeStanding, GatewayRefund, RefundStatus};
 use crate::domain::refund;
 
 impl Turn {

@@ -2,8 +2,8 @@
 
 use super::decide::Turn;
 use super::{ASKERS_MAX, Effect, KnownSession, Status, UnderWay, What};
-use crate::domain::rail::{Ask, Call, Fact, KEY_AGE_MS_MAX, OpenSession, Session, SessionStatus, rest_ms};
 use crate::domain::money::Money;
+use crate::domain::rail::{Ask, Call, Fact, KEY_AGE_MS_MAX, OpenSession, Session, SessionStatus, rest_ms};
 use crate::domain::{Address, EffectNo, Report};
 
 /// The first look at a session nobody told about, in milliseconds after it was opened; each further rest doubles.

@@ -52,7 +52,8 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
     let state = run.state.as_ref();
     let effect = state.and_then(|state| state.under_way).map_or(stranger, |call| call.effect);
     let timer = state.and_then(|state| state.timer).unwrap_or(stranger);
-    let report = |fact: Fact| Message::GatewayReported(Report { effect, outcome: Ok(serde_json::to_value(fact).unwrap()) });
+    let report =
+        |fact: Fact| Message::GatewayReported(Report { effect, outcome: Ok(serde_json::to_value(fact).unwrap()) });
     let fact = |status, paid| report(Fact::Session(session(status, paid)));
     let mut other = session(SessionStatus::Complete, Some(usd(1000)));
     other.id = "cs_other".into();
@@ -70,7 +71,10 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("reported no refunds", report(Fact::Refunds(vec![]))),
         ("reported a foreign refund", report(Fact::Refunds(vec![listed(1, None, 1000, RefundStatus::Succeeded)]))),
         ("reported our refund", report(Fact::Refunds(vec![listed(1, Some(refund(1)), 400, RefundStatus::Succeeded)]))),
-        ("reported, not ours", Message::GatewayReported(Report { effect: stranger, outcome: Ok(serde_json::Value::Null) })),
+        (
+            "reported, not ours",
+            Message::GatewayReported(Report { effect: stranger, outcome: Ok(serde_json::Value::Null) }),
+        ),
         ("due", Message::Due { timer }),
         ("due, other timer", Message::Due { timer: EffectNo { version: 98, index: 0 } }),
         ("told paid", paid_news()),

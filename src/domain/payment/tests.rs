@@ -139,7 +139,10 @@ impl Run {
     }
 
     fn calls(&self) -> Vec<&Call> {
-        self.effects.iter().filter_map(|(_, effect)| if let Effect::Call(call) = effect { Some(call) } else { None }).collect()
+        self.effects
+            .iter()
+            .filter_map(|(_, effect)| if let Effect::Call(call) = effect { Some(call) } else { None })
+            .collect()
     }
 
     fn executions(&self) -> usize {
@@ -211,7 +214,11 @@ fn a_refund_that_others_made_is_counted_and_unsent_promises_are_asked_back() {
     let mut run = run.hears(Fact::Refunds(vec![listed(1, None, 500, RefundStatus::Succeeded)]));
     let amounts = run.state().amounts;
     assert_eq!((amounts.refunded, amounts.reserved, amounts.over), (500, 800, 300));
-    assert!(run.effects.iter().any(|(_, effect)| matches!(effect, Effect::TellRefund { message: refund::Message::Yield, .. })));
+    assert!(
+        run.effects
+            .iter()
+            .any(|(_, effect)| matches!(effect, Effect::TellRefund { message: refund::Message::Yield, .. }))
+    );
     assert_eq!(run.state().attention.len(), 1);
     run.say(Message::RefundReleased { refund: refund(1) });
     let amounts = run.state().amounts;

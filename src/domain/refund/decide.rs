@@ -1,8 +1,8 @@
 //! The rules of a refund: one function for each message, over a decision that is being made.
 
 use super::{Effect, Failure, Message, Request, State, Status, What};
-use crate::domain::rail::{Ask, Call, Fact, GatewayRefund, KEY_AGE_MS_MAX, RefundStatus, rest_ms};
 use crate::domain::money::Money;
+use crate::domain::rail::{Ask, Call, Fact, GatewayRefund, KEY_AGE_MS_MAX, RefundStatus, rest_ms};
 use crate::domain::{Decision, EffectNo, Moment, Report, payment};
 
 /// A refund of which nobody knows whether it arrived is shown to a person after this time, in milliseconds.

@@ -15,9 +15,9 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::rail::{self, Call, GatewayRefund};
 use super::ids::{PaymentId, RefundId};
 use super::money::Money;
+use super::rail::{self, Call, GatewayRefund};
 use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, payment};
 
 /// Why money goes back. The names are documented.

@@ -90,9 +90,7 @@ fn happens(mut run: Run, gateway: &mut Gateway, event: &Event) -> Run {
         }
         (Event::Busy, Some(_)) => run.hears(busy()),
         // A gateway never refuses what it has taken under the same key.
-        (Event::Rejected, Some(_)) if gateway.made.is_empty() && gateway.delayed.is_empty() => {
-            run.hears(rejected())
-        }
+        (Event::Rejected, Some(_)) if gateway.made.is_empty() && gateway.delayed.is_empty() => run.hears(rejected()),
         (Event::Rings, None) if run.state().timer.is_some() => run.rings(),
         (Event::Decides(well), _) => {
             for status in gateway.made.values_mut().filter(|status| **status == RefundStatus::Pending) {

@@ -139,7 +139,8 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
     let state = run.state.as_ref();
     let effect = state.and_then(|state| state.under_way).map_or(stranger, |(effect, _)| effect);
     let timer = state.and_then(|state| state.timer).unwrap_or(stranger);
-    let report = |fact: Fact| Message::GatewayReported(Report { effect, outcome: Ok(serde_json::to_value(fact).unwrap()) });
+    let report =
+        |fact: Fact| Message::GatewayReported(Report { effect, outcome: Ok(serde_json::to_value(fact).unwrap()) });
     let seen = |status| Message::Seen { told: told(status) };
     let other = Request { minor: Some(5), ..request() };
     vec![

@@ -27,8 +27,8 @@ use serde_json::{Map, Value};
 
 use super::ids::{ExecutionId, InputId, PaymentId, TaskId};
 use super::job::{Job, JobId};
-use super::workflow::{Library, Pinned, StepCall};
 use super::payment::{self, TaskEnd};
+use super::workflow::{Library, Pinned, StepCall};
 use super::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Turn, input};
 
 use job::Call;
@@ -344,7 +344,12 @@ pub fn address(id: &TaskId) -> Address {
 #[must_use]
 pub fn cancel_through(id: InputId, task: &TaskId, reason: impl Into<String>, asked_by: &str) -> input::Message {
     let cancel = Message::Cancel { reason: reason.into(), input: Some(input::address(id)) };
-    input::Message::Receive { concerns: address(task), deliver: json(&cancel), asked_by: asked_by.to_owned(), raw: None }
+    input::Message::Receive {
+        concerns: address(task),
+        deliver: json(&cancel),
+        asked_by: asked_by.to_owned(),
+        raw: None,
+    }
 }
 
 /// The birth of the input `id` through which `provider` says that the job `job` of an attempt wants to be looked at.

@@ -120,9 +120,10 @@ async fn checked(desk: &Desk, body: Body, template_code: String, id: PaymentId) 
     }
     create.request.payment = Some(id);
     let credits = template.content.credit_cost;
-    let price = state.selling.price(credits).ok_or_else(|| {
-        Error::BadRequest(format!("the template `{}` costs more than can be paid", template.code))
-    })?;
+    let price = state
+        .selling
+        .price(credits)
+        .ok_or_else(|| Error::BadRequest(format!("the template `{}` costs more than can be paid", template.code)))?;
     let base = state.public_url.trim_end_matches('/');
     Ok(Checkout {
         id,
@@ -172,9 +173,9 @@ async fn opened(desk: &Desk, id: PaymentId) -> Result<Reply, Error> {
         Some(known.urls.0.replace("{CHECKOUT_SESSION_ID}", &session))
     });
     match (known.status, session_of(&known), url) {
-        (Status::Failed, ..) => Err(Error::BadRequest(
-            known.failure.clone().unwrap_or_else(|| "the payment gateway refuses it".to_owned()),
-        )),
+        (Status::Failed, ..) => {
+            Err(Error::BadRequest(known.failure.clone().unwrap_or_else(|| "the payment gateway refuses it".to_owned())))
+        }
         (_, Some(session_id), Some(url)) => {
             let opened = Opened { session_id, url, payment_id: id.to_string() };
             Ok(Reply::ok(OPENED, &opened)?.no_store())

@@ -48,7 +48,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
         .service(resource("/payment/refund/{paymentId}", |at| at.route(web::post().to(refund::refund))))
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
-        .service(resource("/ops/payments/{paymentId}/acknowledge", |at| at.route(web::post().to(attention::acknowledge))))
+        .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
+            at.route(web::post().to(attention::acknowledge))
+        }))
         .service(resource("/ops/inputs/{inputId}/replay", |at| at.route(web::post().to(attention::replay))))
         .service(resource("/payment/{paymentId}", |at| at.route(get_and_head().to(details::details))));
 }

@@ -1,8 +1,8 @@
 //! The pages that a payer's browser sees: small, whole in themselves, asking the same address for JSON.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{self, HeaderMap};
 use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderMap};
 
 use super::back::PAGE_POLICY;
 

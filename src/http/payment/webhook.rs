@@ -115,13 +115,15 @@ pub(super) async fn meaning(state: &State, what: &What) -> Result<Meaning, Error
     Ok(match what {
         What::CheckoutCompleted(checkout)
         | What::CheckoutExpired(checkout)
-        | What::CheckoutAsyncSucceeded(checkout) => match known(state, payment_of(checkout.payment.as_deref())).await? {
-            None => nobody("the session"),
-            Some(id) => match read_session(checkout.clone()) {
-                Some(session) => Meaning::News(id, News::Session(session)),
-                None => Meaning::Nobody("the session is paid in no currency that can be read".to_owned()),
-            },
-        },
+        | What::CheckoutAsyncSucceeded(checkout) => {
+            match known(state, payment_of(checkout.payment.as_deref())).await? {
+                None => nobody("the session"),
+                Some(id) => match read_session(checkout.clone()) {
+                    Some(session) => Meaning::News(id, News::Session(session)),
+                    None => Meaning::Nobody("the session is paid in no currency that can be read".to_owned()),
+                },
+            }
+        }
         What::CheckoutAsyncFailed(checkout) => match known(state, payment_of(checkout.payment.as_deref())).await? {
             None => nobody("the session"),
             Some(id) => {
@@ -130,7 +132,9 @@ pub(super) async fn meaning(state: &State, what: &What) -> Result<Meaning, Error
         },
         What::PaymentFailed(intent) => {
             let reason = intent.failure.as_ref().map(|failure| failure.message.clone()).unwrap_or_default();
-            let news = News::Declined { reason: if reason.is_empty() { "the payment was declined".to_owned() } else { reason } };
+            let news = News::Declined {
+                reason: if reason.is_empty() { "the payment was declined".to_owned() } else { reason },
+            };
             owner(state, payment_of(intent.payment.as_deref()), Some(&intent.id))
                 .await?
                 .map_or_else(|| nobody("the payment intent"), |id| Meaning::News(id, news))

@@ -63,7 +63,7 @@ pub(in crate::http) async fn progress(path: Path<String>, state: Data<State>, ca
     Ok(Reply::ok("Execution progress retrieved", &view)?.no_store())
 }
 
-/// What was run for a user: of it, a client sees what it asked for itself.
+/// What was run for a user: of it, a client sees what it asked for itself; who signed in sees all of their own.
 #[utoipa::path(get, path = "/templates/executions/user/{userId}", tag = "templates",
     params(("userId" = String, Path), openapi::Paging),
     responses((status = 200, description = "Executions", body = openapi::Success<ExecutionList>), openapi::Reading))]
@@ -75,8 +75,11 @@ pub(in crate::http) async fn of_user(
 ) -> Result<Reply, Error> {
     let page = Query::of(&request)?.page()?;
     let before = page.cursor().map(parse).transpose()?;
+    if caller.person().is_some_and(|person| person.user_id != *path) {
+        return Err(Error::NotFound("who signed in sees nobody else's executions".into()));
+    }
     let owner = match caller.role() {
-        Role::Operator => None,
+        Role::Operator | Role::User => None,
         Role::Client => Some(caller.owner()),
     };
     let filter = Filter { user_id: &path, owner };

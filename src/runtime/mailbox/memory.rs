@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Notify;
 
-use super::{Error, Mailbox, POSTED_MAX};
+use super::{Error, Mailbox, POSTED_MAX, Ring};
 use crate::domain::Timestamp;
 use crate::runtime::clock::Clock;
 use crate::runtime::journal::{Envelope, MessageId};
@@ -150,6 +150,17 @@ impl Pigeonhole {
         self.lanes.values().filter_map(|lane| lane.later.first_key_value().map(|(key, _)| key.0)).min()
     }
 
+    /// Whether it holds this message, read or not.
+    #[must_use]
+    pub fn holds(&self, id: &MessageId) -> bool {
+        self.present.contains_key(id)
+    }
+
+    /// What it holds, in no order.
+    pub fn held(&self) -> impl Iterator<Item = &MessageId> {
+        self.present.keys()
+    }
+
     /// How many messages each lane holds.
     #[must_use]
     pub fn depths(&self) -> Vec<(Arc<str>, usize)> {
@@ -160,10 +171,10 @@ impl Pigeonhole {
 /// The mailboxes of all partitions, in memory.
 pub struct Memory {
     clock: Arc<dyn Clock>,
+    room: usize,
     partitions: Vec<Partition>,
 }
 
-#[derive(Default)]
 struct Partition {
     hole: Mutex<Pigeonhole>,
     bell: Notify,
@@ -173,7 +184,14 @@ impl Memory {
     /// Empty mailboxes for `partitions` partitions.
     #[must_use]
     pub fn new(partitions: u32, clock: Arc<dyn Clock>) -> Self {
-        Self { clock, partitions: (0..partitions).map(|_| Partition::default()).collect() }
+        Self::with_room(partitions, clock, POSTED_MAX)
+    }
+
+    /// Empty mailboxes that hold up to `room` messages of each lane that are due, and as many that are due later.
+    #[must_use]
+    pub fn with_room(partitions: u32, clock: Arc<dyn Clock>, room: usize) -> Self {
+        let empty = |_| Partition { hole: Mutex::new(Pigeonhole::with_room(room)), bell: Notify::new() };
+        Self { clock, room, partitions: (0..partitions).map(empty).collect() }
     }
 
     fn partition(&self, partition: u32) -> Result<&Partition, Error> {
@@ -190,11 +208,14 @@ fn lock(hole: &Mutex<Pigeonhole>) -> MutexGuard<'_, Pigeonhole> {
 
 #[async_trait]
 impl Mailbox for Memory {
-    async fn open(&self, partition: u32) -> Result<(), Error> {
+    async fn open(&self, partition: u32, _epoch: u64) -> Result<(), Error> {
         // Simpler than telling read from unread: the owner's first sweep posts everything again.
-        *lock(&self.partition(partition)?.hole) = Pigeonhole::default();
+        *lock(&self.partition(partition)?.hole) = Pigeonhole::with_room(self.room);
         Ok(())
     }
+
+    /// The next owner empties it.
+    async fn close(&self, _partition: u32) {}
 
     async fn post(&self, partition: u32, envelopes: Vec<Envelope>) -> Result<Vec<Arc<str>>, Error> {
         let partition = self.partition(partition)?;
@@ -212,7 +233,7 @@ impl Mailbox for Memory {
         Ok(())
     }
 
-    async fn rang(&self, partition: u32) -> Vec<Arc<str>> {
+    async fn rang(&self, partition: u32) -> Ring {
         let Ok(partition) = self.partition(partition) else { return std::future::pending().await };
         loop {
             let next_due = {
@@ -220,7 +241,7 @@ impl Mailbox for Memory {
                 // Once for each message: it is not read before its lane has room, and that may take long.
                 let rang = hole.rang(self.clock.now());
                 if !rang.is_empty() {
-                    return rang;
+                    return Ring::Lanes(rang);
                 }
                 hole.next_due()
             };
@@ -333,9 +354,9 @@ mod tests {
     fn full_lane_takes_nothing_and_says_so_until_something_is_settled() {
         let mut hole = Pigeonhole::with_room(2);
         let full = hole.post(vec![now("a"), now("b"), now("c"), due("d", "render", 0)], NOW);
-        assert_eq!(full, [DECIDE.into()]);
+        assert_eq!(full, [Arc::<str>::from(DECIDE)]);
         assert_eq!(read(&mut hole, DECIDE, 9, 100), ["a", "b"]);
-        assert_eq!(hole.post(vec![now("c")], NOW), [DECIDE.into()], "what was read is still held");
+        assert_eq!(hole.post(vec![now("c")], NOW), [Arc::<str>::from(DECIDE)], "what was read is still held");
         hole.settle(&["a".into()]);
         assert_eq!(hole.post(vec![now("c")], NOW), [""; 0].map(Arc::from));
         assert_eq!(read(&mut hole, DECIDE, 9, 100), ["c"]);
@@ -354,8 +375,11 @@ mod tests {
         let clock = Arc::new(At(AtomicI64::new(NOW.0)));
         let memory = Memory::new(1, clock.clone());
         memory.post(0, vec![due("a", "render", 200), due("b", DECIDE, 300)]).await.unwrap();
-        let rang =
-            || memory.rang(0).now_or_never().unwrap_or_default().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let rang = || match memory.rang(0).now_or_never() {
+            Some(Ring::Lanes(lanes)) => lanes.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            Some(other) => panic!("{other:?}"),
+            None => Vec::new(),
+        };
         let mut both = rang();
         both.sort();
         assert_eq!(both, [DECIDE, "render"], "for the post");

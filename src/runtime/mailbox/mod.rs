@@ -11,8 +11,10 @@ use super::journal::{Envelope, MessageId};
 use crate::domain::Timestamp;
 
 pub mod memory;
+pub mod redis;
 
 pub use memory::Memory;
+pub use redis::Redis;
 
 /// How many messages of one lane a partition's mailbox holds; the rest waits in the outbox. More would only cost memory:
 /// what waits is read in pages as soon as there is room.
@@ -21,14 +23,18 @@ pub const POSTED_MAX: usize = 2_000;
 /// Where the messages of partitions wait to be read.
 #[async_trait]
 pub trait Mailbox: Send + Sync {
-    /// A new owner takes the partition: nothing counts as read any more. What the mailbox lost is posted by the owner's
-    /// first sweep.
+    /// This node takes the partition, in an epoch of its own: the mailbox is emptied, and its outbox is posted by the
+    /// owner's first sweep. An owner of an earlier epoch can no longer read or settle.
     ///
     /// # Errors
-    /// [`Error`] when the mailbox cannot be reached.
-    async fn open(&self, partition: u32) -> Result<(), Error>;
+    /// [`Error`] when the mailbox cannot be reached, or has an owner of a later epoch. It is tried again for as long as
+    /// somebody waits for [`Mailbox::rang`], which then says [`Ring::Forgot`].
+    async fn open(&self, partition: u32, epoch: u64) -> Result<(), Error>;
 
-    /// Posts what is not present yet. Answers the lanes that are full: what did not fit waits in the outbox.
+    /// This node owns the partition no longer.
+    async fn close(&self, partition: u32);
+
+    /// Posts what is not present yet; any node may. Answers the lanes that are full: what did not fit waits in the outbox.
     ///
     /// # Errors
     /// [`Error`] when the mailbox cannot be reached; what was posted by then stays posted.
@@ -47,14 +53,25 @@ pub trait Mailbox: Send + Sync {
     /// [`Error`] when the mailbox cannot be reached.
     async fn settle(&self, partition: u32, ids: Vec<MessageId>) -> Result<(), Error>;
 
-    /// Waits until something may be readable that was not before; the lanes in which that is.
-    async fn rang(&self, partition: u32) -> Vec<Arc<str>>;
+    /// Waits until something may be readable that was not before. For one waiter at a time.
+    async fn rang(&self, partition: u32) -> Ring;
 
     /// How many messages each lane of the partition holds, read ones included.
     ///
     /// # Errors
     /// [`Error`] when the mailbox cannot be reached.
     async fn depths(&self, partition: u32) -> Result<Vec<(Arc<str>, usize)>, Error>;
+}
+
+/// What the doorbell says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ring {
+    /// Something may be readable in these lanes.
+    Lanes(Vec<Arc<str>>),
+    /// Something may be readable in any lane.
+    All,
+    /// The mailbox has forgotten what it held, or may have. It is open and empty: the outbox is to be posted again.
+    Forgot,
 }
 
 /// The mailbox did not answer.

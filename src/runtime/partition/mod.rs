@@ -130,6 +130,10 @@ pub enum Event {
         /// In these lanes.
         lanes: Vec<Arc<str>>,
     },
+    /// The mailbox has forgotten what it held, or may have; it is open and empty.
+    Forgot,
+    /// Something stayed behind in the outbox, because the mailbox did not take it.
+    PostFailed,
     /// A read ended.
     Delivered {
         /// Which lane was read.
@@ -222,7 +226,7 @@ pub enum Event {
         /// Where the next page starts; `None` after the last one.
         next: Option<Cursor>,
     },
-    /// A page of the outbox could not be read.
+    /// A page of the outbox could not be read, or what it held not be posted.
     SweepFailed {
         /// Of which lane.
         lane: Arc<str>,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lanes::{Fixed, Lanes};
 use super::seat::Seat;
-use super::sweeping::Sweep;
+use super::sweeping::{Retry, Sweep};
 use super::trial::Trial;
 use super::{Command, Event, Limits};
 use crate::domain::{Address, Timestamp};
@@ -33,6 +33,8 @@ pub struct Partition {
     /// Effects ordered by this owner's own commits, and by births handed to it, that have not come back to be started.
     pub(super) ordered: HashSet<MessageId, Fixed>,
     pub(super) sweep_at: Timestamp,
+    /// How soon the outbox is swept after something failed.
+    pub(super) retry: Retry,
     pub(super) scan_at: Timestamp,
     pub(super) tickets: u64,
     pub(super) opened: bool,
@@ -59,6 +61,7 @@ impl Partition {
             awaited: HashSet::default(),
             ordered: HashSet::default(),
             sweep_at: Timestamp(0),
+            retry: Retry::default(),
             scan_at: Timestamp(0),
             tickets: 0,
             opened: false,
@@ -75,6 +78,8 @@ impl Partition {
             Event::Opened { suspects } => self.opened(suspects),
             Event::Accused { id, outstanding } => self.accused(&id, outstanding),
             Event::Rang { lanes } => self.lanes.ring(&lanes),
+            Event::Forgot => self.forgot(),
+            Event::PostFailed => self.post_failed(),
             Event::Delivered { lane, envelopes, drained } => self.delivered(&lane, envelopes, drained),
             Event::Posted { full, swept } => self.posted(&full, swept),
             Event::Loaded { actor, found } => self.loaded(&actor, found),
@@ -107,6 +112,11 @@ impl Partition {
         let resting = self.resting.first().map(|(until, _)| *until);
         let sweep = self.may_sweep().then_some(self.sweep_at);
         resting.into_iter().chain(sweep).fold(self.scan_at, Timestamp::min)
+    }
+
+    /// The lanes of its mailbox.
+    pub fn lanes(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.lanes.names()
     }
 
     /// Actors in memory or with messages.

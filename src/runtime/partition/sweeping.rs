@@ -12,6 +12,23 @@ use crate::runtime::journal::{DECIDE, Envelope, MessageId};
 /// How soon the outbox is swept when something hints that effects were not posted, in milliseconds.
 pub const SWEEP_SOON_MS: i64 = 500;
 
+/// The longest wait before the outbox is swept again while something fails, in milliseconds.
+const SWEEP_RETRY_MS_MAX: i64 = 4_000;
+
+/// How soon the outbox is swept after something failed: later each time.
+#[derive(Debug)]
+pub struct Retry {
+    wait_ms: i64,
+    /// Since the outbox was last swept.
+    failed: bool,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self { wait_ms: SWEEP_SOON_MS, failed: false }
+    }
+}
+
 /// A sweep under way.
 #[derive(Default)]
 pub struct Sweep {
@@ -19,6 +36,8 @@ pub struct Sweep {
     next: Option<Cursor>,
     /// Activities that ran when it began and that no page has shown yet.
     unseen: HashSet<MessageId, Fixed>,
+    /// The mailbox forgot what it has posted so far: one more follows.
+    again: bool,
 }
 
 impl Partition {
@@ -29,6 +48,8 @@ impl Partition {
 
     pub(super) fn sweep_all(&mut self) {
         self.sweep_at = self.now.plus_ms(self.limits.sweep_ms);
+        let doubled = self.retry.wait_ms.saturating_mul(2).min(SWEEP_RETRY_MS_MAX);
+        self.retry = Retry { wait_ms: if self.retry.failed { doubled } else { SWEEP_SOON_MS }, failed: false };
         let lanes: Vec<Arc<str>> = self.lanes.names().cloned().collect();
         for lane in lanes {
             self.sweep(lane);
@@ -40,7 +61,7 @@ impl Partition {
             return;
         }
         let unseen = self.lanes.running_in(&lane).cloned().collect();
-        self.sweeping.insert(lane.clone(), Sweep { next: None, unseen });
+        self.sweeping.insert(lane.clone(), Sweep { next: None, unseen, again: false });
         self.sweep_page(lane, None);
     }
 
@@ -93,11 +114,34 @@ impl Partition {
     }
 
     pub(super) fn sweep_failed(&mut self, lane: &str) {
-        self.sweep_ended(lane, SWEEP_SOON_MS);
+        self.post_failed();
+        self.sweep_ended(lane, self.limits.sweep_ms);
     }
 
     fn sweep_ended(&mut self, lane: &str, again_ms: i64) {
-        self.sweeping.remove(lane);
+        let swept = self.sweeping.remove(lane);
         self.sweep_at = self.sweep_at.min(self.now.plus_ms(again_ms));
+        if swept.is_some_and(|sweep| sweep.again) && self.may_sweep() {
+            self.sweep(lane.into());
+        }
+    }
+
+    /// What stayed behind is posted by a sweep that follows soon.
+    pub(super) fn post_failed(&mut self) {
+        self.retry.failed = true;
+        self.sweep_at = self.sweep_at.min(self.now.plus_ms(self.retry.wait_ms));
+    }
+
+    /// Everything is posted again, what is in hand as well: the mailbox then holds what the outbox holds.
+    pub(super) fn forgot(&mut self) {
+        if !self.may_sweep() {
+            // Before it opens it sweeps all the same; when it ends, the next owner does.
+            return;
+        }
+        for sweep in self.sweeping.values_mut() {
+            sweep.again = true;
+        }
+        self.retry = Retry::default();
+        self.sweep_all();
     }
 }

@@ -21,6 +21,8 @@ pub enum Mutation {
     TurnsAreIgnored,
     /// The activities of a supervisor that died keep their places.
     TheDeadKeepTheirPlaces,
+    /// Nobody notices that the mailbox is another one than it was.
+    IdentityIsNotChecked,
 }
 
 /// The scenario of one seed. Chances are "once in so many times", 0 for never.
@@ -41,6 +43,8 @@ pub struct Plan {
     pub death: u64,
     /// The journal or the mailbox does not answer.
     pub unavailable: u64,
+    /// The mailbox is in a Redis, which forgets everything or what it was told last, and whose answers may be lost.
+    pub forgets: u64,
     /// Something arrives twice.
     pub twice: u64,
     /// Something takes long.
@@ -66,6 +70,7 @@ impl Plan {
             takeover: 0,
             death: 0,
             unavailable: 0,
+            forgets: 0,
             twice: 0,
             slow: 10 + dice.below(30),
             drain_ms: None,
@@ -85,6 +90,11 @@ impl Plan {
             plan.death = or_never(dice, 150);
             plan.unavailable = or_never(dice, 25);
             plan.twice = or_never(dice, 20);
+            plan.forgets = or_never(dice, 40);
+            if plan.forgets > 0 {
+                // What is forgotten must be posted again because it was noticed, not because a slow sweep came by.
+                plan.limits.sweep_ms = 30_000;
+            }
         }
         if dice.one_in(3) {
             plan.drain_ms = Some(dice.ms(50, come_within_ms + 400));
@@ -94,7 +104,12 @@ impl Plan {
 
     /// Whether nothing goes wrong, so that the strictest promises hold.
     pub const fn is_faultless(&self) -> bool {
-        self.crash == 0 && self.takeover == 0 && self.death == 0 && self.unavailable == 0 && self.twice == 0
+        self.crash == 0
+            && self.takeover == 0
+            && self.death == 0
+            && self.unavailable == 0
+            && self.twice == 0
+            && self.forgets == 0
     }
 
     fn people(&mut self, dice: &mut Dice, come_within_ms: i64) {

@@ -120,7 +120,8 @@ impl World {
                 let horizon = self.now.plus_ms(self.plan.limits.horizon_ms());
                 let posts = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
                 if self.strikes(self.plan.unavailable) {
-                    // The mailbox did not answer: the sweep finds it.
+                    // The mailbox did not answer, or the process that asked it was slow: the sweep finds it.
+                    self.answer(number, Event::PostFailed);
                 } else {
                     self.mail_post(number, posts);
                 }
@@ -140,7 +141,7 @@ impl World {
             Command::Commit { actor, ticket, unit } => self.commit(number, actor, ticket, &unit),
             Command::Settle { ids } => {
                 self.must_be_settled(&ids);
-                self.mail_settle(number, &ids);
+                self.settle(number, &ids);
             }
             Command::Post { envelopes, swept } => self.post(number, envelopes, swept),
             Command::Start { envelope, ours } => self.start(number, envelope, ours),

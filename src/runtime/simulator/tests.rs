@@ -118,6 +118,7 @@ fn seeds_meet_every_fault() {
         for (what, times) in [
             ("crashes", world.crashes as usize),
             ("drains", world.drains as usize),
+            ("messages that the mailbox forgot", world.forgettings),
             ("supervisors that died alone", world.deaths as usize),
             ("activities that waited for their turn", world.turns_taken),
             ("activities that were given up before they began", world.recalled),
@@ -195,6 +196,11 @@ fn a_loser_that_keeps_its_state_is_noticed() {
 #[test]
 fn activities_that_do_not_wait_for_their_turn_are_noticed() {
     is_noticed(Mutation::TurnsAreIgnored);
+}
+
+#[test]
+fn a_mailbox_whose_identity_is_not_checked_is_noticed() {
+    is_noticed(Mutation::IdentityIsNotChecked);
 }
 
 #[test]

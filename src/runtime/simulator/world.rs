@@ -40,6 +40,8 @@ pub enum Due {
     Expire(u32),
     Drain,
     Stop(u32),
+    /// The owner of this number finds that its mailbox forgot: it is emptied.
+    Forgot(u32),
     /// Somebody leaves the room of a process.
     Leave(u32, Guest),
     /// A supervisor begins in the process where one died.
@@ -75,6 +77,10 @@ pub struct World {
     /// Which owners noted that they try a message.
     pub accused: BTreeMap<MessageId, BTreeSet<u32>>,
     pub mailed_late: BTreeSet<MessageId>,
+    /// What the mailbox of an owner forgot, and by when it is to be posted again.
+    pub forgotten: Vec<(Timestamp, u32, Vec<MessageId>)>,
+    /// How often it did.
+    pub forgettings: usize,
     /// Actors whose state could not be read once.
     pub unreadable: BTreeSet<Address>,
     pub broken: Option<String>,
@@ -105,6 +111,8 @@ impl World {
             runs: BTreeMap::new(),
             accused: BTreeMap::new(),
             mailed_late: BTreeSet::new(),
+            forgotten: Vec::new(),
+            forgettings: 0,
             unreadable: BTreeSet::new(),
             broken: None,
             steps: 0,
@@ -230,7 +238,9 @@ impl World {
             Due::Stop(number) => self.report(number, Event::Stop, None),
             Due::Leave(node, guest) => self.leave(node, guest),
             Due::Revive(node) => self.open_in(node, &[]),
+            Due::Forgot(number) => self.forgot(number),
         }
+        self.must_be_posted_again();
     }
 
     pub fn owner(&mut self, number: u32) -> Option<&mut Owner> {

@@ -21,7 +21,7 @@ use super::fold::Snapshot;
 use super::journal::committer::Committer;
 use super::journal::{Envelope, Journal, MessageId, Outcome, Stored};
 use super::kind::{Kind, Unreadable, caught};
-use super::mailbox::Mailbox;
+use super::mailbox::{Mailbox, Ring};
 use super::mailman::{Errand, Mailman, Swept};
 use super::partition::{Command, Event, Limits, LoadFailure, Partition};
 use super::room::Room;
@@ -317,13 +317,18 @@ impl Actor for Supervisor {
     fn started(&mut self, ctx: &mut Context<Self>) {
         ctx.set_mailbox_capacity(MAILBOX);
         let (shared, partition, supervisor) = (self.shared.clone(), self.partition, ctx.address().downgrade());
+        let lanes: Vec<Arc<str>> = self.core.lanes().cloned().collect();
         // The doorbell: one ring under way at a time. It ends with this supervisor, or it would take a ring away from the
         // next one.
         ctx.spawn(wrap_future(async move {
             loop {
-                let lanes = shared.mailbox.rang(partition).await;
+                let event = match shared.mailbox.rang(partition).await {
+                    Ring::Lanes(lanes) => Event::Rang { lanes },
+                    Ring::All => Event::Rang { lanes: lanes.clone() },
+                    Ring::Forgot => Event::Forgot,
+                };
                 let Some(supervisor) = supervisor.upgrade() else { break };
-                if supervisor.send(Happened(Event::Rang { lanes })).await.is_err() {
+                if supervisor.send(Happened(event)).await.is_err() {
                     break;
                 }
             }

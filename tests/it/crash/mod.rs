@@ -7,6 +7,7 @@ mod kills;
 mod links;
 mod poison;
 pub mod records;
+mod redis_away;
 pub mod service;
 mod steps;
 mod templates;

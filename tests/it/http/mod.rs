@@ -4,9 +4,13 @@ mod documented;
 mod envelope;
 mod files;
 mod idempotency;
+mod keys;
 mod ops;
 mod roles;
 mod streams;
 mod tasks;
 mod templates;
 mod validation;
+
+pub use documented::as_documented;
+pub use roles::example_path;

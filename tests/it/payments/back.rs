@@ -89,7 +89,8 @@ fn what_is_paid_cannot_be_cancelled() {
 fn a_browser_gets_a_page_that_loads_nothing_from_elsewhere() {
     served(async |server| {
         let bought = paid(&server, "noop").await;
-        let page = server.bare(Method::GET, &bought.back("success")).header("accept", "text/html").send().await.unwrap();
+        let page =
+            server.bare(Method::GET, &bought.back("success")).header("accept", "text/html").send().await.unwrap();
         assert_eq!(page.status(), 200);
         assert!(page.headers()["content-type"].to_str().unwrap().starts_with("text/html"));
         assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));

@@ -36,7 +36,9 @@ fn the_documented_checkout_is_answered_as_documented_and_paying_it_starts_the_ex
         assert!(made["result"]["videoUrl"].is_string());
         let request = &actor(&server, "task", task).await["state"]["request"];
         assert_eq!((&request["payment"], &request["user_id"]), (&json!(bought.id), &json!("user_123")));
-        server.until(&format!("/ops/actors/payment/{}", bought.id), |data| data["state"]["standing"] == "completed").await;
+        server
+            .until(&format!("/ops/actors/payment/{}", bought.id), |data| data["state"]["standing"] == "completed")
+            .await;
         assert_eq!(tasks(&server).await, 1);
     });
 }
@@ -44,7 +46,8 @@ fn the_documented_checkout_is_answered_as_documented_and_paying_it_starts_the_ex
 #[test]
 fn everything_wrong_with_a_checkout_is_said_before_anything_exists() {
     served(async |server| {
-        let post = async |template: &str, body: Value| server.post(&format!("/payment/checkout/{template}"), body).await;
+        let post =
+            async |template: &str, body: Value| server.post(&format!("/payment/checkout/{template}"), body).await;
         assert_eq!(post("film", json!({})).await.faults(), ["userId is required"]);
         assert_eq!(
             post("film", json!({ "userId": 5, "metadata": [] })).await.faults(),

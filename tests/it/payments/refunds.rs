@@ -14,7 +14,8 @@ async fn refund(server: &Server, id: &str, body: Value) -> crate::server::Answer
 fn the_documented_refund_gives_everything_back() {
     served(async |server| {
         let bought = paid(&server, "noop").await;
-        let body = json!({ "reason": "user_request", "amount": 1000, "metadata": { "note": "Customer requested refund" } });
+        let body =
+            json!({ "reason": "user_request", "amount": 1000, "metadata": { "note": "Customer requested refund" } });
         let refunded = refund(&server, &bought.id, body).await;
         assert_eq!(refunded.message(), "Refund processed successfully");
         assert_eq!((&refunded.data()["amount"], &refunded.data()["status"]), (&json!(1000), &json!("succeeded")));
@@ -31,7 +32,9 @@ fn the_documented_refund_gives_everything_back() {
 fn parts_add_up_to_what_was_paid_and_not_to_more() {
     served(async |server| {
         let bought = paid(&server, "noop").await;
-        let part = async |amount: i64| refund(&server, &bought.id, json!({ "reason": "user_request", "amount": amount })).await;
+        let part = async |amount: i64| {
+            refund(&server, &bought.id, json!({ "reason": "user_request", "amount": amount })).await
+        };
         assert_eq!(part(300).await.data()["status"], "succeeded");
         server.until(&bought.path(), |data| data["refundedAmount"] == 300).await;
         assert_eq!(server.get(&bought.path()).await.data()["status"], "completed");
@@ -51,7 +54,8 @@ fn refunds_that_race_never_give_back_more_than_was_paid() {
         let bought = paid(&server, "noop").await;
         let one = || refund(&server, &bought.id, json!({ "reason": "user_request", "amount": 600 }));
         let answers = futures_util::future::join_all((0..6).map(|_| one())).await;
-        let succeeded = answers.iter().filter(|answer| answer.status == 200 && answer.body["data"]["status"] == "succeeded");
+        let succeeded =
+            answers.iter().filter(|answer| answer.status == 200 && answer.body["data"]["status"] == "succeeded");
         assert_eq!(succeeded.count(), 1, "{:?}", answers.iter().map(|answer| &answer.body).collect::<Vec<_>>());
         assert!(answers.iter().filter(|answer| answer.status != 200).all(|answer| answer.status == 400));
         quiet(&server).await;
@@ -66,7 +70,8 @@ fn the_same_key_again_is_the_same_refund() {
         let bought = paid(&server, "noop").await;
         let post = async || {
             let request = server.request(Method::POST, &format!("/payment/refund/{}", bought.id));
-            send(request.header("idempotency-key", "r1").json(&json!({ "reason": "user_request", "amount": 100 }))).await
+            send(request.header("idempotency-key", "r1").json(&json!({ "reason": "user_request", "amount": 100 })))
+                .await
         };
         let (first, second) = tokio::join!(post(), post());
         assert_eq!(first.data(), second.data());

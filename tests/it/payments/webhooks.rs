@@ -12,7 +12,8 @@ fn a_webhook_that_comes_twice_or_under_another_id_starts_one_execution() {
     served(async |server| {
         let bought = buy(&server, "noop").await;
         for id in ["evt_1", "evt_1", "evt_2"] {
-            let told = tell(&server, &event(id, "checkout.session.completed", session_of(&bought, "complete", "paid"))).await;
+            let told =
+                tell(&server, &event(id, "checkout.session.completed", session_of(&bought, "complete", "paid"))).await;
             assert_eq!((told.status.as_u16(), told.message()), (200, "Webhook processed successfully"));
             assert!(told.body.get("data").is_none());
         }
@@ -101,9 +102,7 @@ fn a_dispute_holds_money_back_refuses_refunds_and_gives_it_free_when_won() {
     served(async |server| {
         let bought = paid(&server, "noop").await;
         let intent = actor(&server, "payment", &bought.id).await["state"]["intent"].as_str().unwrap().to_owned();
-        let dispute = |status: &str| {
-            json!({ "id": "dp_1", "object": "dispute", "payment_intent": intent, "amount": 1000, "currency": "usd", "status": status })
-        };
+        let dispute = |status: &str| json!({ "id": "dp_1", "object": "dispute", "payment_intent": intent, "amount": 1000, "currency": "usd", "status": status });
         tell(&server, &event("evt_0", "charge.dispute.created", dispute("warning_needs_response"))).await.data_free();
         tell(&server, &event("evt_1", "charge.dispute.created", dispute("needs_response"))).await.data_free();
         server.until(&bought.path(), |data| data["disputedAmount"] == 1000).await;

@@ -1,0 +1,25 @@
+-- Reads what is due and was not read yet. KEYS[1]: the partition's identity. ARGV: the reader's identity, now in
+-- milliseconds, the lane, the entry read last, and how many at most.
+-- Answers nothing when the identity is another one; else the entries, and when the next message becomes due ("" for never).
+local base, known, now, name = KEYS[1], ARGV[1], ARGV[2], ARGV[3]
+if redis.call('GET', base) ~= known then
+  return false
+end
+local entries, timers = base .. ':in:' .. name, base .. ':due:' .. name
+local at, letters = base .. ':at', base .. ':letters'
+for _, id in ipairs(redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'LIMIT', 0, 512)) do
+  local letter = redis.call('HGET', letters, id)
+  if letter then
+    -- A server whose memory is full takes nothing in; what is in it must be read all the same.
+    local entry = redis.pcall('XADD', entries, '*', 'l', letter)
+    if type(entry) == 'table' and entry.err then
+      break
+    end
+    redis.call('HSET', at, id, entry .. ' ' .. name)
+    redis.call('HDEL', letters, id)
+  end
+  redis.call('ZREM', timers, id)
+end
+local read = redis.call('XRANGE', entries, '(' .. ARGV[4], '+', 'COUNT', ARGV[5])
+local next = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
+return { read, next[2] or '' }
