@@ -16,7 +16,7 @@ use super::front::{Door, Refused};
 use super::idempotency::Key;
 use super::pictures;
 use crate::auth::roles::Role;
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{PaymentId, TaskId};
 use crate::domain::task::{self, Create, Request, TaskType};
 use crate::domain::workflow::Definition;
 use crate::runtime::engine::{Birth, Born, NotBorn};
@@ -41,6 +41,8 @@ pub struct Wish {
     pub template_code: String,
     /// The customer.
     pub user_id: Option<String>,
+    /// The payment that it waits for; `None` when it is not bought.
+    pub payment: Option<PaymentId>,
     /// What the customer says to the template's settings.
     pub parameters: Map<String, Value>,
     /// What stands before a parameter's name when a fault of it is shown.
@@ -125,7 +127,7 @@ impl Desk {
         let template = state.templates.by_code(&wish.template_code, state.now()).await?;
         let template =
             template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
-        if self.caller.role() == Role::User && template.content.credit_cost > 0 {
+        if self.caller.role() == Role::User && template.content.credit_cost > 0 && wish.payment.is_none() {
             let cost = template.content.credit_cost;
             let why = format!("the template `{}` costs {cost} credits: pay for it first", template.code);
             return Err(Error::PaymentRequired(why));
@@ -142,7 +144,7 @@ impl Desk {
             template_revision: Some(template.revision),
             user_id,
             owner: self.caller.owner().to_owned(),
-            payment: None,
+            payment: wish.payment,
             parameters,
         };
         let create = Create { id: wish.id, request, workflow: definition.pinned() };
