@@ -127,6 +127,7 @@ fn read_task(body: Body, id: TaskId, id_chosen: bool) -> Result<Wish, Error> {
         task_type,
         template_code: template_code.unwrap_or_default().to_owned(),
         user_id: user_id.map(str::to_owned),
+        payment: None,
         parameters: parameters.cloned().unwrap_or_default(),
         field_prefix: "parameters.",
         digest: body.digest.clone(),

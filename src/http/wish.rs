@@ -16,7 +16,7 @@ use super::front::{Door, Refused};
 use super::idempotency::Key;
 use super::pictures;
 use crate::auth::roles::Role;
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{PaymentId, TaskId};
 use crate::domain::task::{self, Create, Request, TaskType};
 use crate::domain::workflow::Definition;
 use crate::runtime::engine::{Birth, Born, NotBorn};
@@ -41,6 +41,8 @@ pub struct Wish {
     pub template_code: String,
     /// The customer.
     pub user_id: Option<String>,
+    /// The payment that it waits for; `None` when it is not bought.
+    pub payment: Option<PaymentId>,
     /// What the customer says to the template's settings.
     pub parameters: Map<String, Value>,
     /// What stands before a parameter's name when a fault of it is shown.
@@ -156,7 +158,7 @@ impl Desk {
             template_revision: Some(template.revision),
             user_id,
             owner: self.caller.owner().to_owned(),
-            payment: None,
+            payment: wish.payment,
             parameters,
         };
         let create = Create { id: wish.id, request, workflow: definition.pinned() };
