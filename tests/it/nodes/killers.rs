@@ -42,6 +42,8 @@ async fn node(home: &str, database: &str, redis: &str) -> Engine {
         activities: Arc::new(Idle),
         lanes: lanes(),
         clock: Arc::new(SystemClock),
+        wire: None,
+        permits: None,
         leases: Some(lease::Options {
             url: database.to_owned(),
             node: uuid::Uuid::new_v4(),
