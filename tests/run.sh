@@ -51,6 +51,29 @@ if ! cmp -s tests/s3/requirements.txt "$s3/installed"; then
     cp tests/s3/requirements.txt "$s3/installed"
 fi
 
+# Stripe's description of its API, which the tests judge their double of Stripe by, from a package on PyPI; and Stripe's
+# own SDK, which they drive against it, at the version that its lock file pins.
+stripe=target/stripe
+if ! cmp -s tests/stripe/requirements.txt "$stripe/installed"; then
+    echo "fetching Stripe's description of its API into $stripe" >&2
+    mkdir -p "$stripe"
+    # The package asks for a newer Python than Debian's; of it, only a file is taken.
+    "$s3/bin/pip" download -q --disable-pip-version-check --no-deps --ignore-requires-python \
+        -d "$stripe" -r tests/stripe/requirements.txt
+    python3 - "$stripe" <<'PYTHON'
+import pathlib, sys, zipfile
+folder = pathlib.Path(sys.argv[1])
+(wheel,) = folder.glob("seahaven_stripe_world-*.whl")
+(folder / "spec3.json").write_bytes(zipfile.ZipFile(wheel).read("seahaven_stripe_world/spec/spec3.json"))
+wheel.unlink()
+PYTHON
+    cp tests/stripe/requirements.txt "$stripe/installed"
+fi
+if [ ! -d tests/stripe/node_modules/stripe ]; then
+    command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
+    (cd tests/stripe && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
 # What stands in for OpenAI-compatible providers, at the version that its lock file pins. It needs Node 20.15 or newer.
 if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
     command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }

@@ -34,6 +34,9 @@ fn the_names_that_users_rely_on_have_their_documented_defaults() {
     assert_eq!(config.storage.url, "file://data/files");
     assert_eq!(config.engine.partitions, 16);
     assert_eq!(config.journal.retention_days, 30);
+    assert_eq!((config.payments.gateway, config.payments.credit_price), (Rail::Sandbox, 100));
+    assert_eq!((&*config.payments.currency, &*config.payments.receiver), ("usd", "platform"));
+    assert_eq!(config.stripe.api_base, "https://api.stripe.com");
     assert_eq!(config.lanes.media(), cores());
     assert_eq!(config.server.public_url(config.server.bind), "http://127.0.0.1:8080");
 }
@@ -187,4 +190,36 @@ fn keys_in_the_storages_address_are_refused_and_not_shown() {
     let faults = faults(&sources(&[("MIXVIDEO__STORAGE__URL", "s3://AKIA:hunter2@films/a")]));
     assert!(faults[0].contains("\"s3://...@films/a\"") && faults[0].contains("AWS_SECRET_ACCESS_KEY"), "{faults:?}");
     assert!(!faults[0].contains("hunter2"), "{faults:?}");
+}
+
+#[test]
+fn stripe_needs_its_secrets_and_they_are_never_shown() {
+    let stripe = [("MIXVIDEO__PAYMENTS__GATEWAY", "stripe"), ("MIXVIDEO__STRIPE__SECRET_KEY", "sk_test_swordfish")];
+    let missing = faults(&sources(&stripe));
+    assert_eq!(missing.len(), 1, "{missing:?}");
+    assert!(missing[0].contains("`stripe.webhook_secret`") && missing[0].contains("must be set"), "{missing:?}");
+    let mut both = stripe.to_vec();
+    both.push(("MIXVIDEO__STRIPE__WEBHOOK_SECRET", "whsec_swordfish"));
+    let config = Config::load(&sources(&both)).unwrap();
+    assert!(!format!("{config:?}").contains("swordfish"));
+    both.push(("MIXVIDEO__STRIPE__NONE", "sk_test_swordfish"));
+    assert!(!faults(&sources(&both)).concat().contains("swordfish"));
+}
+
+#[test]
+fn what_selling_needs_is_checked() {
+    for (key, value, reason) in [
+        ("PAYMENTS__GATEWAY", "paypal", "must be sandbox or stripe"),
+        ("PAYMENTS__CURRENCY", "USD", "three lower-case letters"),
+        ("PAYMENTS__CREDIT_PRICE", "0", "must lie between 1"),
+        ("PAYMENTS__RECEIVER", " ", "must not be blank"),
+        ("PAYMENTS__SANDBOX_FAULTS", "slow,on_fire", "may hold slow, lost_answers"),
+        ("STRIPE__API_BASE", "api.stripe.com", "is not an address"),
+    ] {
+        let name = format!("MIXVIDEO__{key}");
+        let found = faults(&sources(&[(&name, value)]));
+        assert!(found.len() == 1 && found[0].contains(reason), "{key}: {found:?}");
+    }
+    let faulty = Config::load(&sources(&[("MIXVIDEO__PAYMENTS__SANDBOX_FAULTS", "slow, declined")])).unwrap();
+    assert_eq!(faulty.payments.sandbox_faults, [Fault::Slow, Fault::Declined]);
 }

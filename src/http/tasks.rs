@@ -154,7 +154,7 @@ pub(super) async fn read(
     if let Some(news) = news {
         known = changed(&state, &caller, known, news, Duration::from_secs(wait)).await?;
     }
-    Ok(Reply::ok("Task status retrieved", &show(&state, &known))?.no_store())
+    Ok(Reply::ok("Task status retrieved", &show(&state, &known).await)?.no_store())
 }
 
 /// The task once its version is another, or as it is when it has ended, when `limit` is over or the service ends. `news` is

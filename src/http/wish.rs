@@ -89,7 +89,11 @@ impl Desk {
         }
         let message = self.message_of(&wish);
         let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
-        let create = match self.checked(wish).await {
+        let checked = match self.affordable(&wish.template_code).await {
+            Ok(()) => self.checked(wish).await,
+            Err(error) => Err(error),
+        };
+        let create = match checked {
             Ok((_, create)) => create,
             // What was accepted once stays accepted, even when the template is gone by now.
             Err(_) if chosen && self.was_born_by(&address, &message).await? => return Ok(answer),
@@ -103,6 +107,21 @@ impl Desk {
                 key.replay(&fingerprint, &answer)
             }
             (Err(refused), _) => Err(refused.into()),
+        }
+    }
+
+    /// A person runs without paying only what costs nothing; the rest is bought at a checkout. Applications pay by other
+    /// means.
+    async fn affordable(&self, template_code: &str) -> Result<(), Error> {
+        if self.caller.role() != Role::User {
+            return Ok(());
+        }
+        match self.state.templates.by_code(template_code, self.state.now()).await? {
+            Some(template) if template.content.credit_cost > 0 => Err(Error::PaymentRequired(format!(
+                "the template `{}` costs {} credits: buy it with POST /payment/checkout/{}",
+                template.code, template.content.credit_cost, template.code
+            ))),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -127,11 +146,6 @@ impl Desk {
         let template = state.templates.by_code(&wish.template_code, state.now()).await?;
         let template =
             template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
-        if self.caller.role() == Role::User && template.content.credit_cost > 0 && wish.payment.is_none() {
-            let cost = template.content.credit_cost;
-            let why = format!("the template `{}` costs {cost} credits: pay for it first", template.code);
-            return Err(Error::PaymentRequired(why));
-        }
         let (task_type, definition) = runnable(state, &template, wish.task_type)?;
         let field_of = |name: &str| format!("{}{name}", wish.field_prefix);
         let mut parameters = template.content.parameters(wish.parameters, &definition).map_err(|faults| {

@@ -124,6 +124,7 @@ pub struct Server {
     pub client: String,
     pub other: String,
     pub templates: Templates,
+    pub sandbox: Sandbox,
     /// What the gateway's webhooks are signed with.
     pub webhooks: Secrets,
     pub database: DatabaseConnection,
@@ -201,6 +202,7 @@ async fn start(
     let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(TestClock::default());
     let engine = Engine::start(Parts {
+        leases: None,
         kinds: tables::kinds(&library),
         committer: Committer::spawn(&journal).unwrap(),
         journal: journal.clone(),
@@ -213,6 +215,8 @@ async fn start(
         inflight: None,
         limits: Limits::default(),
         partitions: PARTITIONS,
+        wire: None,
+        permits: None,
     })
     .await
     .unwrap();
@@ -241,7 +245,7 @@ async fn start(
         engine: engine.clone(),
         selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
         gateway,
-        sandbox: Some(sandbox),
+        sandbox: Some(sandbox.clone()),
         webhooks,
         catalogue,
         library,
@@ -279,6 +283,7 @@ async fn start(
         client: String::new(),
         other: String::new(),
         templates,
+        sandbox,
         webhooks: signed_with,
         database,
         http: Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap(),

@@ -80,8 +80,14 @@ impl Created {
     /// The answer that was kept from before Stripe was told, with what Stripe calls it by now.
     async fn replayed(kept: &Reply, state: &State) -> Result<Reply, Error> {
         let (_, message, data) = kept.parts();
-        let created: Self = serde_json::from_str(data.map_or("null", RawValue::get)).map_err(Error::internal)?;
-        let answer = Reply::ok(message, &created.told(state).await)?;
+        let mut created: Self = serde_json::from_str(data.map_or("null", RawValue::get)).map_err(Error::internal)?;
+        if let Some((product, price)) = state.templates.known(&created.code).await? {
+            created.stripe_product_id = Some(product);
+            created.stripe_price_id = Some(price);
+        } else {
+            created = created.told(state).await;
+        }
+        let answer = Reply::ok(message, &created)?;
         Ok(answer.with(REPLAYED, HeaderValue::from_static("true")))
     }
 }

@@ -64,6 +64,16 @@ impl Templates {
         Ok(noted?.rows_affected > 0)
     }
 
+    /// The product and the price of a template, deleted or not, once the gateway was told of it.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn known(&self, code: &str) -> Result<Option<(String, String)>, Error> {
+        let find = Entity::find_by_id(code);
+        let row = self.database.read("look up what the gateway knows", async |db| find.one(db).await).await?;
+        Ok(row.and_then(|row| row.stripe_product_id.zip(row.stripe_price_id)))
+    }
+
     /// Up to `limit` codes past `after` that the gateway is to be told of since before `before`.
     ///
     /// # Errors

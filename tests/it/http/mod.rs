@@ -9,7 +9,7 @@ mod ops;
 mod roles;
 mod streams;
 mod tasks;
-mod templates;
+pub mod templates;
 mod validation;
 
 pub use documented::as_documented;

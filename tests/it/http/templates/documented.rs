@@ -1,4 +1,5 @@
-//! Every example of the Template Controller, field by field. What Stripe would give is null until there is a gateway.
+//! Every example of the Template Controller, field by field, with payments through the sandbox. `stripe/templates.rs` has
+//! those that are about Stripe against its double.
 
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -65,7 +66,7 @@ fn post_templates() {
             &without(made, &["warnings"]),
             json!({
                 "code": 200, "message": "Template created successfully",
-                "data": { "code": "template_002", "stripeProductId": null, "stripePriceId": null }
+                "data": { "code": "template_002", "stripeProductId": "prod_yyy", "stripePriceId": "price_yyy" }
             }),
         );
         let shown = server.get("/templates/get/template_002").await;
@@ -77,10 +78,9 @@ fn post_templates() {
         runs["code"] = json!("template_003");
         runs["workflow"] = json!("image-generation-workflow");
         runs.as_object_mut().unwrap().retain(|field, _| !field.starts_with("image"));
-        assert_eq!(
-            create(&server, runs).await.data(),
-            &json!({ "code": "template_003", "stripeProductId": null, "stripePriceId": null })
-        );
+        let made = create(&server, runs).await;
+        assert!(made.data()["stripeProductId"].as_str().unwrap().starts_with("prod_"), "{}", made.body);
+        assert!(made.data()["stripePriceId"].as_str().unwrap().starts_with("price_"), "{}", made.body);
         assert_eq!(server.get("/templates/get/template_003").await.data()["isActive"], true);
     });
 }
@@ -99,7 +99,7 @@ fn put_templates_update_code() {
                 "data": { "updated": true, "stripeSynced": true }
             }),
         );
-        assert_eq!(updated.data(), &json!({ "updated": true, "stripeSynced": false }));
+        assert_eq!(updated.data(), &json!({ "updated": true, "stripeSynced": true }));
         let shown = server.get("/templates/get/asleep").await;
         for (field, value) in example.as_object().unwrap() {
             assert_eq!(&shown.data()[field], value, "{field}");
@@ -167,7 +167,7 @@ fn post_templates_activate_and_deactivate_code() {
                     "data": { "isActive": is_active, "stripeSynced": true }
                 }),
             );
-            assert_eq!(switched.data(), &json!({ "isActive": is_active, "stripeSynced": false }));
+            assert_eq!(switched.data(), &json!({ "isActive": is_active, "stripeSynced": true }));
             assert_eq!(server.get(&format!("/templates/get/{code}")).await.data()["isActive"], is_active);
         }
     });
@@ -212,15 +212,10 @@ fn post_templates_bulk() {
             }),
         );
         assert_eq!(done.data(), &json!({ "successful": ["film", "still"], "failed": [], "total": 2 }));
-        // The example's own operation: there is no gateway to Stripe.
-        let error = |code: &str| {
-            json!({
-                "code": code, "error": format!("The template `{code}` cannot be synced: this service has no Stripe gateway")
-            })
-        };
+        // The example's own operation.
         assert_eq!(
             bulk(&server, "sync_stripe", &["film", "still"]).await.data(),
-            &json!({ "successful": [], "failed": [error("film"), error("still")], "total": 2 })
+            &json!({ "successful": ["film", "still"], "failed": [], "total": 2 })
         );
     });
 }
@@ -229,8 +224,17 @@ fn post_templates_bulk() {
 fn post_templates_sync_code() {
     served(async |server| {
         let synced = operate(&server, Method::POST, "/templates/sync/film", json!({ "forceUpdate": true })).await;
-        assert_eq!(synced.status, 400);
-        assert_eq!(synced.message(), "The template `film` cannot be synced: this service has no Stripe gateway");
+        as_documented(
+            &synced,
+            json!({
+                "code": 200, "message": "Template sync completed",
+                "data": { "synced": true, "stripeProductId": "prod_xxx", "stripePriceId": "price_xxx" }
+            }),
+        );
+        let shown = server.get("/templates/get/film").await;
+        assert_eq!(shown.data()["stripeProductId"], synced.data()["stripeProductId"]);
+        let again = operate(&server, Method::POST, "/templates/sync/film", json!({})).await;
+        assert_eq!(again.data(), synced.data());
     });
 }
 
@@ -241,11 +245,11 @@ fn get_templates_sync_all_stripe() {
         as_documented(
             &synced,
             json!({
-                "code": 200, "message": "No template was synced: this service has no Stripe gateway",
+                "code": 200, "message": "All templates synced to Stripe",
                 "data": { "successful": 10, "failed": 0, "total": 10 }
             }),
         );
-        assert_eq!(synced.data(), &json!({ "successful": 0, "failed": 5, "total": 5 }));
+        assert_eq!(synced.data(), &json!({ "successful": 5, "failed": 0, "total": 5 }));
         assert_eq!(synced.header("cache-control"), "no-store");
     });
 }
@@ -278,21 +282,25 @@ fn get_templates_sync_status() {
 #[test]
 fn get_templates_verify_sync_code() {
     served(async |server| {
-        let verified = server.get_as(&server.operator, "/templates/verify-sync/film").await;
+        let path = "/templates/verify-sync/film";
+        let before = server.get_as(&server.operator, path).await;
+        assert_eq!(before.data()["synced"], false);
+        assert_eq!(before.data()["issues"], json!(["Template has no Stripe product", "Template has no Stripe price"]));
+        let recommended = json!(["Sync it: POST /templates/sync/film with forceUpdate true"]);
+        assert_eq!(before.data()["recommendations"], recommended);
+        operate(&server, Method::POST, "/templates/sync/film", json!({})).await.data();
+        let verified = server.get_as(&server.operator, path).await;
         as_documented(
             &verified,
             json!({
                 "code": 200, "message": "Template sync verified successfully",
                 "data": {
-                    "templateCode": "template_001", "synced": true, "issues": ["the example has none"],
-                    "stripeProductId": null, "stripePriceId": null,
-                    "recommendations": ["Template is properly synced with Stripe"]
+                    "templateCode": "template_001", "synced": true, "issues": [], "stripeProductId": "prod_xxx",
+                    "stripePriceId": "price_xxx", "recommendations": ["Template is properly synced with Stripe"]
                 }
             }),
         );
-        let data = verified.data();
-        assert_eq!((&data["templateCode"], &data["synced"]), (&json!("film"), &json!(false)));
-        assert_eq!(data["issues"], json!(["Template has no Stripe product", "Template has no Stripe price"]));
+        assert_eq!((&verified.data()["synced"], &verified.data()["issues"]), (&json!(true), &json!([])));
     });
 }
 
@@ -303,15 +311,15 @@ fn get_templates_diagnose_stripe() {
         as_documented(
             &diagnosed,
             json!({
-                "code": 200, "message": "Stripe is not set up here",
+                "code": 200, "message": "Stripe environment is healthy",
                 "data": {
-                    "environment": "test", "apiKeyValid": true, "issues": ["the example has none"], "accountInfo": null,
+                    "environment": "test", "apiKeyValid": true, "issues": [],
+                    "accountInfo": { "chargesEnabled": true, "country": "US" },
                     "recommendations": ["Stripe configuration appears healthy"]
                 }
             }),
         );
-        let data = diagnosed.data();
-        assert_eq!((&data["environment"], &data["apiKeyValid"]), (&json!("none"), &json!(false)));
+        assert_eq!(diagnosed.data()["environment"], "sandbox", "it is not Stripe, and says so");
     });
 }
 
@@ -373,7 +381,7 @@ fn post_templates_test_create_twice_gives_the_same_answer_and_a_template_that_ru
             &first,
             json!({
                 "code": 200, "message": "Test template created successfully",
-                "data": { "code": "test-image-generation", "stripeProductId": null, "stripePriceId": null }
+                "data": { "code": "test-image-generation", "stripeProductId": "prod_test", "stripePriceId": "price_test" }
             }),
         );
         assert_eq!(first.data()["code"], "test-image-generation");

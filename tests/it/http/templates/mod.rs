@@ -17,15 +17,15 @@ use serde_json::{Value, json};
 use crate::server::{Answer, Server, send};
 
 /// What an operator asks for.
-async fn operate(server: &Server, method: Method, path: &str, body: Value) -> Answer {
+pub async fn operate(server: &Server, method: Method, path: &str, body: Value) -> Answer {
     send(server.bare(method, path).bearer_auth(&server.operator).json(&body)).await
 }
 
-async fn create(server: &Server, body: Value) -> Answer {
+pub async fn create(server: &Server, body: Value) -> Answer {
     operate(server, Method::POST, "/templates", body).await
 }
 
-async fn update(server: &Server, code: &str, body: Value) -> Answer {
+pub async fn update(server: &Server, code: &str, body: Value) -> Answer {
     operate(server, Method::PUT, &format!("/templates/update/{code}"), body).await
 }
 
