@@ -102,3 +102,20 @@ fn everything_wrong_with_a_refund_is_said() {
         assert_eq!(refunds.data()["actors"], json!([]), "nothing was written");
     });
 }
+
+#[test]
+fn the_table_itself_refuses_more_promises_than_came_in() {
+    use mixvideo_entities::payment::{Column, Entity};
+    use sea_orm::sea_query::Expr;
+    use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
+    served(async |server| {
+        let bought = paid(&server, "noop").await;
+        let promise = async |minor: i64| {
+            let update = Entity::update_many().col_expr(Column::Reserved, Expr::value(minor));
+            update.filter(Column::Id.eq(&bought.id)).exec(&server.database).await
+        };
+        assert!(promise(1_001).await.is_err());
+        assert!(promise(-1).await.is_err());
+        assert_eq!(promise(1_000).await.unwrap().rows_affected, 1);
+    });
+}
