@@ -133,9 +133,8 @@ fn a_payment_belongs_to_whoever_asked_for_it() {
         );
         assert_eq!(server.get_as(&server.other, "/payment/history?userId=user_123").await.data()["total"], 0);
         assert_eq!(server.get("/payment/history").await.faults(), ["userId is required"]);
-        let refund =
-            server.post_as(&server.other, &format!("/payment/refund/{}", bought.id), json!({ "reason": "duplicate" }));
-        assert_eq!(refund.await.status, 404);
+        let refund = format!("/payment/refund/{}", bought.id);
+        assert_eq!(server.post_as(&server.other, &refund, json!({ "reason": "duplicate" })).await.status, 404);
         let health = server.bare(Method::GET, "/payment/health");
         let health = send(health).await;
         assert_eq!(health.message(), "Payment service is healthy");
