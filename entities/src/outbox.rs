@@ -27,6 +27,8 @@ pub struct Model {
     pub parked: i64,
     /// 1 once its activity has noted that it begins to act.
     pub begun: i64,
+    /// 1 when it was in hand as a process died, until it is tried again.
+    pub suspect: i64,
     /// When it was decided, in milliseconds.
     pub created_at: i64,
 }

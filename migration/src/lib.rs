@@ -13,6 +13,7 @@ mod m20261122_000003_catalogue;
 mod m20261122_000004_turns;
 mod m20261122_000005_template_revisions;
 mod m20261122_000006_begun;
+mod m20261122_000007_leases;
 mod m20261122_000008_payments;
 mod m20261122_000009_sandbox;
 mod m20261122_000010_users;
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_turns::Migration),
             Box::new(m20261122_000005_template_revisions::Migration),
             Box::new(m20261122_000006_begun::Migration),
+            Box::new(m20261122_000007_leases::Migration),
             Box::new(m20261122_000008_payments::Migration),
             Box::new(m20261122_000009_sandbox::Migration),
             Box::new(m20261122_000010_users::Migration),

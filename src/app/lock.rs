@@ -1,7 +1,8 @@
-//! One server per database: two would each take every actor for their own.
+//! One server per database, or several that share it: two that do not know of each other would each take every actor for
+//! their own.
 //!
 //! An SQLite file has a lock file beside it. A PostgreSQL database is locked by a connection that does nothing else, for
-//! as long as that connection lives.
+//! as long as that connection lives: alone by a server whose mailbox is its own memory, together by nodes that share one.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,26 @@ const SILENCE: Duration = Duration::from_secs(5);
 const KEEP_ALIVE: [(&str, &str); 3] =
     [("tcp_keepalives_idle", "5"), ("tcp_keepalives_interval", "2"), ("tcp_keepalives_count", "3")];
 
+/// Who else may serve the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Company {
+    /// Nobody.
+    Alone,
+    /// Nodes that share its partitions by leases.
+    Nodes,
+}
+
+impl Company {
+    /// <https://www.postgresql.org/docs/15/explicit-locking.html#ADVISORY-LOCKS>: those who share and the one that does
+    /// not keep each other out.
+    const fn lock(self) -> &'static str {
+        match self {
+            Self::Alone => "SELECT pg_try_advisory_lock($1)",
+            Self::Nodes => "SELECT pg_try_advisory_lock_shared($1)",
+        }
+    }
+}
+
 /// The database belongs to another server, or the lock cannot be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -45,6 +66,12 @@ pub enum Error {
         /// The flag that does it.
         how: &'static str,
     },
+    /// A server that does not share serves it.
+    #[error(
+        "a mixvideo with `mailbox.backend = memory` serves {0} already: stop it first; only nodes with the mailbox in \
+         Redis can share a database"
+    )]
+    NotShared(String),
     /// Another server took it while this one was cut off from it.
     #[error("another mixvideo took {0} over while this one had no connection to it, so this one ended")]
     TakenOver(String),
@@ -94,7 +121,7 @@ impl Lock {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn take(database: &Database) -> Result<Self, Error> {
+    pub async fn take(database: &Database, company: Company) -> Result<Self, Error> {
         let (shown, lost) = (database.shown(), CancellationToken::new());
         let held = if let Some(file) = database.sqlite_file() {
             Held::File { _file: lock_file(file)? }
@@ -104,10 +131,13 @@ impl Lock {
             let unknown = |source| Error::Unknown { database: shown.clone(), source };
             let options = PgConnectOptions::from_str(database.address()).map_err(unknown)?;
             let options = options.application_name("mixvideo lock").options(KEEP_ALIVE);
-            let Some(connection) = lock_session(&options, START_PATIENCE).await.map_err(unknown)? else {
-                return Err(Error::Taken { database: shown, how: "--database URL" });
+            let Some(connection) = lock_session(&options, company, START_PATIENCE).await.map_err(unknown)? else {
+                return Err(match company {
+                    Company::Alone => Error::Taken { database: shown, how: "--database URL" },
+                    Company::Nodes => Error::NotShared(shown),
+                });
             };
-            let keeper = keep(options, connection, lost.clone());
+            let keeper = keep(options, company, connection, lost.clone());
             Held::Session { _keeper: AbortOnDropHandle::new(tokio::spawn(keeper)) }
         };
         Ok(Self { shown, lost, _held: held })
@@ -139,11 +169,15 @@ fn lock_file(database: &Path) -> Result<File, Error> {
 }
 
 /// A connection that holds the lock; `None` when another one has it and does not let go of it in time.
-async fn lock_session(options: &PgConnectOptions, patience: Duration) -> Result<Option<PgConnection>, sqlx::Error> {
+async fn lock_session(
+    options: &PgConnectOptions,
+    company: Company,
+    patience: Duration,
+) -> Result<Option<PgConnection>, sqlx::Error> {
     let end = Instant::now() + patience;
     let mut connection = heard(PgConnection::connect_with(options)).await?;
     loop {
-        let asked = sqlx::query_scalar("SELECT pg_try_advisory_lock($1)").bind(KEY).fetch_one(&mut connection);
+        let asked = sqlx::query_scalar(company.lock()).bind(KEY).fetch_one(&mut connection);
         if heard(asked).await? {
             return Ok(Some(connection));
         }
@@ -160,13 +194,13 @@ async fn heard<T>(answer: impl Future<Output = Result<T, sqlx::Error>>) -> Resul
 }
 
 /// Looks after the lock: takes it again on a new connection when its own breaks, until another server was faster.
-async fn keep(options: PgConnectOptions, mut connection: PgConnection, lost: CancellationToken) {
+async fn keep(options: PgConnectOptions, company: Company, mut connection: PgConnection, lost: CancellationToken) {
     loop {
         sleep(LOOK).await;
         let Err(error) = heard(connection.ping()).await else { continue };
         tracing::warn!(%error, "the connection that holds the database's lock broke; the lock is taken again");
         connection = loop {
-            match lock_session(&options, REGAIN_PATIENCE).await {
+            match lock_session(&options, company, REGAIN_PATIENCE).await {
                 Ok(Some(connection)) => break connection,
                 Ok(None) => {
                     tracing::error!("another server has taken the database");

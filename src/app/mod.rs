@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::lock::Company;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
 use actix_web::{App as Application, HttpServer};
@@ -28,7 +29,7 @@ use uuid::Uuid;
 use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
-use crate::config::Config;
+use crate::config::{Backend, Config};
 use crate::domain::rail;
 use crate::domain::workflow::Activity;
 use crate::gateway::sandbox;
@@ -39,10 +40,13 @@ use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
 use crate::runtime::journal::committer::Committer;
 use crate::runtime::journal::{self, Journal};
+use crate::runtime::lease;
 use crate::runtime::mailbox::{self, Mailbox, Memory};
 use crate::runtime::partition::Limits;
 use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
+use crate::runtime::room::{RedisPermits, Terms};
+use crate::runtime::watch::RedisWire;
 use crate::store::tasks::Tasks;
 use crate::store::{self, Database, settings, tables};
 
@@ -159,7 +163,8 @@ impl App {
     /// # Errors
     /// [`Error`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, Error> {
-        let lock = lock::Lock::take(&config.database).await?;
+        let company = company(&config);
+        let lock = lock::Lock::take(&config.database, company).await?;
         let clock = SystemClock;
         let journal = open_journal(&config).await?;
         let database = Database::open(config.database.address()).await?;
@@ -189,9 +194,12 @@ impl App {
             activities: Arc::new(activities),
             lanes: lanes(&config),
             clock: Arc::new(clock),
+            leases: (company == Company::Nodes).then(|| leases(&config)),
             inflight: Some(parent_made(&config.engine.inflight_file)?),
             limits: limits(&config),
             partitions: config.engine.partitions,
+            wire: redis.clone().map(|redis| Arc::new(RedisWire::new(redis)) as _),
+            permits: redis.clone().map(|redis| Arc::new(RedisPermits::new(redis, Terms::default())) as _),
         })
         .await?;
         let google = google::open(&config, &config.server.public_url(bound), &database)?;
@@ -326,6 +334,21 @@ fn open_mailbox(config: &Config, redis: Option<Redis>, clock: SystemClock) -> Ar
         None => Arc::new(Memory::new(partitions, clock)),
         Some(redis) => Arc::new(mailbox::Redis::new(redis, partitions, clock)),
     }
+}
+
+/// Who else may serve the database: with a mailbox that all nodes reach, any number of them. An SQLite file has one server.
+fn company(config: &Config) -> Company {
+    if config.mailbox.backend == Backend::Memory || config.database.address().starts_with("sqlite:") {
+        Company::Alone
+    } else {
+        Company::Nodes
+    }
+}
+
+fn leases(config: &Config) -> lease::Options {
+    let lease_ms = i64::try_from(config.engine.lease_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX);
+    let url = config.database.address().to_owned();
+    lease::Options { url, node: Uuid::new_v4(), limits: lease::Limits::of_lease(lease_ms) }
 }
 
 fn lanes(config: &Config) -> Vec<LaneOptions> {

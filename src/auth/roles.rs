@@ -138,7 +138,7 @@ pub const ROUTES: &[Route] = &[
     route(Method::GetOnce, "/payment/cancel", Access::Open),
     route(Method::Get, "/payment/history", Access::Key),
     route(Method::Get, "/payment/health", Access::Open),
-    route(Method::Post, "/payment/refund/{paymentId}", Access::Key),
+    route(Method::Post, "/payment/refund/{paymentId}", Access::Clients),
     route(Method::Get, "/payment/{paymentId}", Access::Key),
     route(Method::Get, "/files/{expires}/{signature}/{key:.*}", Access::Open),
     route(Method::Post, "/providers/{provider}/callback/{capability}", Access::Open),

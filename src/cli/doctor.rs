@@ -119,6 +119,7 @@ async fn look_at_database(config: &Config) -> Vec<Check> {
         Check::of("database writes", writable(&db).await),
         Check::of("database settings", settings(&db).await),
         Check::of("database clock", skew(&db).await),
+        Check::of("nodes", nodes(&db).await),
     ]
 }
 
@@ -207,6 +208,29 @@ async fn skew(db: &DatabaseConnection) -> Result<String, String> {
     } else {
         Ok(format!("differs by {skew} ms"))
     }
+}
+
+/// Which nodes serve the database together right now.
+async fn nodes(db: &DatabaseConnection) -> Result<String, String> {
+    if db.get_database_backend() == DbBackend::Sqlite {
+        return Ok("SQLite has one server".to_owned());
+    }
+    let migrated = one(db, "SELECT count(to_regclass('nodes'))::text").await?;
+    if migrated == "0" {
+        return Ok("none yet: the tables are made by the first `serve` or `migrate`".to_owned());
+    }
+    let now = "(extract(epoch FROM clock_timestamp()) * 1000)::bigint";
+    let sql = format!(
+        "SELECT substr(n.id, 1, 8) || ' (process ' || n.pid || ' on ' || n.host || ') ' \
+         || CASE WHEN n.draining = 1 THEN 'is ending and still has ' ELSE 'has ' END \
+         || (SELECT count(*) FROM partitions AS p WHERE p.owner = n.id AND p.lease_until > {now}) || ' partitions' \
+         FROM nodes AS n WHERE n.lease_until > {now} ORDER BY n.id"
+    );
+    let living = column(db, &sql).await?;
+    if living.is_empty() {
+        return Ok("none shares this database; a server with `mailbox.backend = memory` serves alone".to_owned());
+    }
+    Ok(living.join(", "))
 }
 
 async fn column(db: &DatabaseConnection, sql: &str) -> Result<Vec<String>, String> {

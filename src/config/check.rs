@@ -25,6 +25,7 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("engine.tries", 1, 100),
     ("engine.deaths", 1, 100),
     ("engine.sweep_seconds", 1, 3_600),
+    ("engine.lease_seconds", 2, 600),
     ("lanes.media", 0, 1_024),
     ("lanes.local", 1, 65_536),
     ("lanes.provider", 1, 65_536),

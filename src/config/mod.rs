@@ -181,6 +181,8 @@ pub struct Engine {
     pub deaths: u32,
     /// Time between two sweeps of the outbox, in seconds.
     pub sweep_seconds: u64,
+    /// How long a node's partitions stay its own after it was last heard of, in seconds.
+    pub lease_seconds: u64,
     /// The file that notes the messages in hand.
     pub inflight_file: PathBuf,
 }

@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use super::envelope::Reply;
 use super::error::Error;
 use super::guard::{get_and_head, resource};
+use super::nodes::Nodes;
 use super::{State, metrics, openapi};
 use crate::domain::Timestamp;
 use crate::runtime::engine;
@@ -85,10 +86,41 @@ pub struct Commits {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Permits {
-    /// How many.
+    /// How many wait on this node.
     pub waiting: usize,
     /// For how many keys.
     pub keys: usize,
+    /// What all nodes together hold, where several share the permits and can be asked.
+    pub everywhere: Option<PermitsEverywhere>,
+    /// For how long the permits that the nodes share cannot be had, in milliseconds: nothing with a key begins.
+    pub unavailable_for_ms: Option<u64>,
+}
+
+/// The permits of all nodes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PermitsEverywhere {
+    /// Nodes that were heard of within the last seconds.
+    pub nodes: usize,
+    /// Activities that hold one.
+    pub running: usize,
+    /// Activities that wait for one.
+    pub waiting: usize,
+}
+
+impl Permits {
+    fn of(engine: &engine::Health) -> Self {
+        let (waiting, keys) = (engine.room.waiting, engine.room.keys_waited_for);
+        let sharing = engine.sharing.as_ref();
+        let everywhere = sharing.and_then(|sharing| sharing.everywhere).map(|all| PermitsEverywhere {
+            nodes: all.nodes,
+            running: all.totals.running,
+            waiting: all.totals.waiting,
+        });
+        let away = sharing.and_then(|sharing| sharing.away.as_ref());
+        let unavailable_for_ms = away.map(|(away, _)| u64::try_from(away.as_millis()).unwrap_or(u64::MAX));
+        Self { waiting, keys, everywhere, unavailable_for_ms }
+    }
 }
 
 /// The Redis that the mailboxes are in. Its address is for operators, in the log and in `mixvideo doctor`.
@@ -150,9 +182,11 @@ pub struct Health {
     pub commits: Commits,
     /// The Redis that the mailboxes are in; null when they are in memory.
     pub redis: Option<Redis>,
-    /// Partitions that answer.
+    /// The nodes, and whose the partitions are.
+    pub nodes: Nodes,
+    /// Partitions of this node that answer.
     pub partitions: usize,
-    /// Partitions that do not.
+    /// Partitions of this node that do not.
     pub silent_partitions: Vec<u32>,
     /// Actors in memory.
     pub actors_in_memory: usize,
@@ -299,12 +333,13 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         attention: read.attention,
         restarts: engine.restarts,
         commits,
+        nodes: Nodes::of(engine.seen.as_ref()),
         redis: None,
         partitions: engine.partitions.len(),
         silent_partitions: engine.silent.clone(),
         actors_in_memory: sum(|standing| standing.actors),
         in_hand: sum(|standing| standing.in_hand),
-        permits: Permits { waiting: engine.room.waiting, keys: engine.room.keys_waited_for },
+        permits: Permits::of(engine),
         busiest_keys: engine.room.keys.clone(),
         running: engine.room.lanes.iter().map(|lane| lane.taken).sum(),
         watched: engine.watched,
@@ -372,11 +407,19 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
             health.silent_partitions.len()
         ));
     }
+    attention.extend(health.nodes.attention());
     if let Some(count) = health.quarantined.filter(|count| *count > 0) {
         attention.push(format!(
             "{count} {} set aside and {} for a person: `mixvideo dead list` shows why; replay or drop.",
             if count == 1 { "message was" } else { "messages were" },
             if count == 1 { "waits" } else { "wait" },
+        ));
+    }
+    if let Some(ms) = health.permits.unavailable_for_ms {
+        attention.push(format!(
+            "The permits that all nodes share have not been had for {} s, because Redis does not answer: steps with a \
+             `concurrency` that run go on, no other begins, and everything else works; bring Redis back.",
+            ms / 1000
         ));
     }
     if let Some(count) = health.attention.filter(|count| *count > 0) {
@@ -407,8 +450,12 @@ fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
 fn fine(health: &Health) -> String {
     let waiting: u64 = health.lanes.values().map(|lane| lane.waiting).sum();
     let permits = match &health.permits {
+        Permits { everywhere: Some(all), .. } if all.nodes > 1 && all.running + all.waiting > 0 => format!(
+            " Of {} nodes together {} activities hold a permit and {} wait for one, {} of them on this node.",
+            all.nodes, all.running, all.waiting, health.permits.waiting
+        ),
         Permits { waiting: 0, .. } => String::new(),
-        Permits { waiting, keys } => {
+        Permits { waiting, keys, .. } => {
             format!(" {waiting} activities wait for permits of {keys} busy keys, which `/metrics` names.")
         }
     };
@@ -454,9 +501,31 @@ mod tests {
         let standing = room::Standing { waiting: 9, keys_waited_for: 1, keys: vec![key], ..room::Standing::default() };
         let busy = engine::Health { room: standing, ..open() };
         let shown = health(read(vec![], 0), busy, CommitterStats::default());
-        assert_eq!(shown.permits, Permits { waiting: 9, keys: 1 });
+        assert_eq!(shown.permits, Permits { waiting: 9, keys: 1, ..Permits::default() });
         assert!(shown.summary.ends_with("9 activities wait for permits of 1 busy keys, which `/metrics` names."));
         assert!(!serde_json::to_string(&shown).unwrap().contains("ada"), "this page is open to everybody");
+    }
+
+    #[test]
+    fn permits_of_all_nodes_are_said_and_so_is_that_they_cannot_be_had() {
+        let totals = room::Totals { running: 4, waiting: 9 };
+        let everywhere = Some(room::Everywhere { nodes: 2, totals });
+        let standing = room::Standing { waiting: 5, keys_waited_for: 1, ..room::Standing::default() };
+        let sharing = Some(room::SharingStanding { away: None, everywhere });
+        let two = engine::Health { room: standing, sharing, ..open() };
+        let shown = health(read(vec![], 0), two, CommitterStats::default());
+        assert!(
+            shown.summary.ends_with(
+                "Of 2 nodes together 4 activities hold a permit and 9 wait for one, 5 of them on this node."
+            ),
+            "{}",
+            shown.summary
+        );
+        let away = Some((Duration::from_secs(7), "no answer".to_owned()));
+        let sharing = Some(room::SharingStanding { away, everywhere: None });
+        let shown = health(read(vec![], 0), engine::Health { sharing, ..open() }, CommitterStats::default());
+        assert_eq!((shown.status, shown.permits.unavailable_for_ms), ("attention", Some(7_000)));
+        assert!(shown.summary.contains("have not been had for 7 s"), "{}", shown.summary);
     }
 
     #[test]

@@ -71,8 +71,25 @@ fn text(health: &Health) -> String {
     }
     page.single("restarts_total", "counter", "Supervisors that were started again.", health.restarts);
     page.single("partitions_silent", "gauge", "Partitions that do not answer.", health.silent_partitions.len());
+    if let Some(heard) = health.nodes.heard_ms_ago {
+        page.single("nodes", "gauge", "Nodes that live.", health.nodes.living());
+        page.single("partitions_owned", "gauge", "Partitions that this node owns.", health.nodes.owned_here());
+        let heard = heard as f64 / 1e3;
+        page.single("leases_age_seconds", "gauge", "For how long this node has heard nothing of the leases.", heard);
+    }
     page.single("activities_running", "gauge", "Activities running.", health.running);
     page.single("permits_waiting", "gauge", "Activities that wait for a permit of their key.", health.permits.waiting);
+    if let Some(everywhere) = &health.permits.everywhere {
+        page.family(
+            "permits_of_all_nodes",
+            "gauge",
+            "Activities with a key on all nodes, by whether they hold a permit.",
+        );
+        page.sample("permits_of_all_nodes", &[("state", "running")], everywhere.running);
+        page.sample("permits_of_all_nodes", &[("state", "waiting")], everywhere.waiting);
+    }
+    let away = health.permits.unavailable_for_ms.unwrap_or(0) as f64 / 1e3;
+    page.single("permits_unavailable_seconds", "gauge", "For how long shared permits cannot be had.", away);
     page.family("key_waiting", "gauge", "Activities that wait, by key: those for which most do.");
     for key in &health.busiest_keys {
         page.sample("key_waiting", &[("key", &key.key)], key.waiting);

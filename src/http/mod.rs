@@ -20,6 +20,7 @@ mod health;
 mod idempotency;
 mod keys;
 mod metrics;
+mod nodes;
 mod openapi;
 mod ops;
 mod payment;

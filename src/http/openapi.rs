@@ -308,7 +308,7 @@ fn is_idempotency_key(parameter: &RefOr<Parameter>) -> bool {
 /// The headers of an answer; `keyed` for routes that take an Idempotency-Key.
 fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
     let mut headers = vec![EVERY_ANSWER];
-    if !status.starts_with('2') {
+    if !status.starts_with(['2', '3']) {
         headers.push(EVERY_FAILURE);
     }
     match status {
@@ -378,7 +378,7 @@ mod tests {
             for (status, answer) in operation["responses"].as_object().unwrap() {
                 let headers = &answer["headers"];
                 assert!(headers["x-trace-id"].is_object(), "{operation}");
-                assert_eq!(headers["x-error-code"].is_object(), !status.starts_with('2'), "{operation}");
+                assert_eq!(headers["x-error-code"].is_object(), !status.starts_with(['2', '3']), "{operation}");
                 assert_eq!(headers["Retry-After"].is_object(), status == "503", "{operation}");
                 answers += 1;
             }

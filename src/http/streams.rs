@@ -72,7 +72,7 @@ pub(super) async fn events(
 ) -> Result<HttpResponse, Error> {
     let seen = find(&state, &caller, &path).await?;
     let told = last_event_id(&request);
-    if seen.state.status.is_final() && told == event_id(seen.version, show(&state, &seen).progress) {
+    if seen.state.status.is_final() && told == event_id(seen.version, show(&state, &seen).await.progress) {
         // This is how an EventSource is told not to come back.
         return Ok(HttpResponse::NoContent().insert_header((header::CACHE_CONTROL, "no-store")).finish());
     }
@@ -125,7 +125,7 @@ impl Telling {
             if self.over || ending || self.begun.elapsed() > LIFE {
                 return None;
             }
-            let view = show(&self.state, &self.seen);
+            let view = show(&self.state, &self.seen).await;
             let id = event_id(self.seen.version, view.progress);
             if id != self.told {
                 self.told.clone_from(&id);

@@ -127,6 +127,7 @@ fn read_task(body: Body, id: TaskId, id_chosen: bool) -> Result<Wish, Error> {
         task_type,
         template_code: template_code.unwrap_or_default().to_owned(),
         user_id: user_id.map(str::to_owned),
+        payment: None,
         parameters: parameters.cloned().unwrap_or_default(),
         field_prefix: "parameters.",
         digest: body.digest.clone(),
@@ -153,7 +154,7 @@ pub(super) async fn read(
     if let Some(news) = news {
         known = changed(&state, &caller, known, news, Duration::from_secs(wait)).await?;
     }
-    Ok(Reply::ok("Task status retrieved", &show(&state, &known))?.no_store())
+    Ok(Reply::ok("Task status retrieved", &show(&state, &known).await)?.no_store())
 }
 
 /// The task once its version is another, or as it is when it has ended, when `limit` is over or the service ends. `news` is

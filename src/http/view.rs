@@ -118,10 +118,9 @@ pub async fn find(state: &State, caller: &Caller, id: &str) -> Result<std::sync:
 }
 
 /// The task as clients see it now.
-#[must_use]
-pub fn show(state: &State, known: &Known) -> TaskView {
+pub async fn show(state: &State, known: &Known) -> TaskView {
     let task = &known.state;
-    let live = if task.status.is_final() { BTreeMap::new() } else { live(state, task) };
+    let live = if task.status.is_final() { BTreeMap::new() } else { live(state, task).await };
     let progress =
         state.library.by_digest(&task.workflow.digest).map_or(0, |definition| task::progress(task, definition, &live));
     let attention = known.attention && !task.status.is_final();
@@ -141,8 +140,11 @@ pub fn show(state: &State, known: &Known) -> TaskView {
 }
 
 /// How much of each running step is done.
-fn live(state: &State, task: &task::State) -> BTreeMap<String, f64> {
-    let told: BTreeMap<EffectNo, f32> = state.engine.progress(&address(task));
+async fn live(state: &State, task: &task::State) -> BTreeMap<String, f64> {
+    if !task.steps.values().any(|step| matches!(step, StepState::Started { .. })) {
+        return BTreeMap::new();
+    }
+    let told: BTreeMap<EffectNo, f32> = state.engine.progress(&address(task)).await;
     let steps = task.steps.iter().filter_map(|(name, step)| match step {
         StepState::Started { effect, .. } => told.get(effect).map(|fraction| (name.clone(), f64::from(*fraction))),
         StepState::Resting { .. }

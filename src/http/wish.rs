@@ -16,7 +16,7 @@ use super::front::{Door, Refused};
 use super::idempotency::Key;
 use super::pictures;
 use crate::auth::roles::Role;
-use crate::domain::ids::TaskId;
+use crate::domain::ids::{PaymentId, TaskId};
 use crate::domain::task::{self, Create, Request, TaskType};
 use crate::domain::workflow::Definition;
 use crate::runtime::engine::{Birth, Born, NotBorn};
@@ -41,6 +41,8 @@ pub struct Wish {
     pub template_code: String,
     /// The customer.
     pub user_id: Option<String>,
+    /// The payment that it waits for; `None` when it is not bought.
+    pub payment: Option<PaymentId>,
     /// What the customer says to the template's settings.
     pub parameters: Map<String, Value>,
     /// What stands before a parameter's name when a fault of it is shown.
@@ -87,7 +89,11 @@ impl Desk {
         }
         let message = self.message_of(&wish);
         let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
-        let create = match self.checked(wish).await {
+        let checked = match self.affordable(&wish.template_code).await {
+            Ok(()) => self.checked(wish).await,
+            Err(error) => Err(error),
+        };
+        let create = match checked {
             Ok((_, create)) => create,
             // What was accepted once stays accepted, even when the template is gone by now.
             Err(_) if chosen && self.was_born_by(&address, &message).await? => return Ok(answer),
@@ -101,6 +107,21 @@ impl Desk {
                 key.replay(&fingerprint, &answer)
             }
             (Err(refused), _) => Err(refused.into()),
+        }
+    }
+
+    /// A person runs without paying only what costs nothing; the rest is bought at a checkout. Applications pay by other
+    /// means.
+    async fn affordable(&self, template_code: &str) -> Result<(), Error> {
+        if self.caller.role() != Role::User {
+            return Ok(());
+        }
+        match self.state.templates.by_code(template_code, self.state.now()).await? {
+            Some(template) if template.content.credit_cost > 0 => Err(Error::PaymentRequired(format!(
+                "the template `{}` costs {} credits: buy it with POST /payment/checkout/{}",
+                template.code, template.content.credit_cost, template.code
+            ))),
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -125,11 +146,6 @@ impl Desk {
         let template = state.templates.by_code(&wish.template_code, state.now()).await?;
         let template =
             template.ok_or_else(|| Error::NotFound(format!("there is no template `{}`", wish.template_code)))?;
-        if self.caller.role() == Role::User && template.content.credit_cost > 0 {
-            let cost = template.content.credit_cost;
-            let why = format!("the template `{}` costs {cost} credits: pay for it first", template.code);
-            return Err(Error::PaymentRequired(why));
-        }
         let (task_type, definition) = runnable(state, &template, wish.task_type)?;
         let field_of = |name: &str| format!("{}{name}", wish.field_prefix);
         let mut parameters = template.content.parameters(wish.parameters, &definition).map_err(|faults| {
@@ -142,7 +158,7 @@ impl Desk {
             template_revision: Some(template.revision),
             user_id,
             owner: self.caller.owner().to_owned(),
-            payment: None,
+            payment: wish.payment,
             parameters,
         };
         let create = Create { id: wish.id, request, workflow: definition.pinned() };

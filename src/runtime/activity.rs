@@ -5,7 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use super::journal::{Envelope, Journal, MessageId};
+use super::journal::{self, Envelope, Journal, MessageId};
+use super::lease::Epoch;
 use super::mailbox::POSTED_MAX;
 use super::room;
 use crate::domain::{Address, Failure};
@@ -21,6 +22,7 @@ pub struct Work {
     pub lane: Arc<str>,
     /// What it is given, as JSON.
     pub input: Arc<str>,
+    epoch: Option<Epoch>,
     journal: Journal,
 }
 
@@ -34,19 +36,24 @@ pub enum Beginning {
 }
 
 impl Work {
-    /// The work that `envelope` orders.
+    /// The work that `envelope` orders, of a partition in this epoch.
     #[must_use]
-    pub fn new(envelope: Envelope, journal: Journal) -> Self {
+    pub fn new(envelope: Envelope, epoch: Option<Epoch>, journal: Journal) -> Self {
         let Envelope { id, to, lane, body, .. } = envelope;
-        Self { id, actor: to, lane: room::lane_of_places(&lane).into(), input: body, journal }
+        Self { id, actor: to, lane: room::lane_of_places(&lane).into(), input: body, epoch, journal }
     }
 
     /// For what cannot be repeated blindly: notes in the outbox that this work begins to act, and says whether a run
-    /// before may have. To be called directly before the act; a crash in between looks as if it had happened.
+    /// before may have. To be called directly before the act; a crash in between looks as if it had happened. Where
+    /// another node owns the partition by now it never answers: this run is about to be stopped.
     pub async fn begin(&self) -> Beginning {
-        match self.journal.note_begun(&self.id).await {
+        match self.journal.note_begun(&self.id, self.epoch).await {
             Ok(true) => Beginning::First,
             Ok(false) => Beginning::Again,
+            Err(error @ journal::Error::Fenced { .. }) => {
+                tracing::warn!(id = %self.id, %error, "an activity does not begin");
+                std::future::pending().await
+            }
             Err(error) => {
                 tracing::warn!(id = %self.id, %error, "it could not be noted that an activity begins");
                 Beginning::Again

@@ -12,6 +12,7 @@ use super::fold::{Snapshot, fold};
 use super::inflight::Inflight;
 use super::journal::Envelope;
 use super::kind::Kind;
+use super::lease::Epoch;
 use super::partition::{Event, Ticket};
 use super::supervisor::{Supervisor, report};
 use crate::domain::Address;
@@ -31,21 +32,24 @@ pub struct Entity {
     kind: Arc<dyn Kind>,
     current: Snapshot,
     decided: Option<Snapshot>,
+    /// In which it decides.
+    epoch: Option<Epoch>,
     supervisor: Addr<Supervisor>,
     deps: Deps,
 }
 
 impl Entity {
-    /// The actor at `address`, as it was read or just born.
+    /// The actor at `address`, as it was read or just born, in an epoch of its partition.
     #[must_use]
     pub fn new(
         address: Address,
         kind: Arc<dyn Kind>,
         current: Snapshot,
+        epoch: Option<Epoch>,
         supervisor: Addr<Supervisor>,
         deps: Deps,
     ) -> Self {
-        Self { address, kind, current, decided: None, supervisor, deps }
+        Self { address, kind, current, decided: None, epoch, supervisor, deps }
     }
 }
 
@@ -75,7 +79,7 @@ impl Handler<Decide> for Entity {
         let folded = {
             let _noted =
                 self.deps.inflight.as_ref().map(|file| file.note(order.messages.iter().map(|message| &message.id)));
-            fold(&*self.kind, &self.address, &self.current, &order.messages, self.deps.clock.now())
+            fold(&*self.kind, &self.address, &self.current, &order.messages, self.deps.clock.now()).in_epoch(self.epoch)
         };
         self.decided = Some(folded.after);
         report(

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use super::activity::{Activities, LaneOptions};
 use super::actor;
@@ -16,13 +17,14 @@ use super::inflight::Inflight;
 use super::journal::committer::Committer;
 use super::journal::{Claim, DECIDE, Envelope, Journal, MessageId, Outcome, Unit, partition_of};
 use super::kind::{Kind, Undecided};
+use super::lease::{self, Keeper, Seen};
 use super::mailbox::Mailbox;
 use super::mailman;
 use super::partition::{Event, Limits};
-use super::room::{self, Room};
+use super::room::{self, Permits, Room, Sharing, SharingStanding, Terms};
 use super::root::{self, Root};
-use super::supervisor::{HandOver, Shared, Standing, report};
-use super::watch::{Hub, TooManyWatchers, Watcher};
+use super::supervisor::{HandOver, SWEEPS_MAX, Shared, Standing, report};
+use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
 
@@ -48,12 +50,18 @@ pub struct Parts {
     pub lanes: Vec<LaneOptions>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
+    /// How partitions are shared with other nodes; `None` for the only server of a database.
+    pub leases: Option<lease::Options>,
     /// Where messages in hand are noted; `None` notes nothing and finds no killers.
     pub inflight: Option<PathBuf>,
     /// The limits of each partition; their lanes are taken from `lanes`.
     pub limits: Limits,
     /// Partitions in all.
     pub partitions: u32,
+    /// How news travels to the other nodes; `None` for a node alone.
+    pub wire: Option<Arc<dyn Wire>>,
+    /// Where the permits of all nodes are kept; `None` for a node alone.
+    pub permits: Option<Arc<dyn Permits>>,
 }
 
 /// A wish that becomes an actor.
@@ -129,8 +137,11 @@ pub enum Error {
     #[error("the watchdog's thread cannot be started")]
     Watchdog(#[source] std::io::Error),
     /// The journal did not answer.
-    #[error("the outbox could not be read at the start")]
+    #[error("what was in hand when the last process died could not be noted")]
     Journal(#[from] super::journal::Error),
+    /// The leases cannot be kept.
+    #[error("the node cannot take part")]
+    Leases(#[from] lease::Error),
 }
 
 /// How the engine is doing.
@@ -138,12 +149,16 @@ pub enum Error {
 pub struct Health {
     /// Partitions that answered, with their figures.
     pub partitions: BTreeMap<u32, Standing>,
-    /// Partitions that did not answer in time.
+    /// Partitions of this node that did not answer in time.
     pub silent: Vec<u32>,
+    /// All nodes and whose the partitions are, when there can be several.
+    pub seen: Option<Seen>,
     /// Messages in the mailboxes, by lane.
     pub mailboxes: BTreeMap<Arc<str>, usize>,
     /// Which activities run, and what most of the others wait for.
     pub room: room::Standing,
+    /// How its permits are shared with other nodes; `None` for a node alone.
+    pub sharing: Option<SharingStanding>,
     /// Supervisors that were started again after they died.
     pub restarts: u64,
     /// Actors that are watched.
@@ -161,58 +176,79 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     shared: Arc<Shared>,
     root: root::Handle,
+    relay: Option<Relay>,
+    sharing: Option<Sharing>,
     horizon_ms: i64,
     restarts: Arc<AtomicU64>,
     open: Arc<AtomicBool>,
+    seen: Option<Arc<RwLock<Seen>>>,
     draining: AtomicBool,
     /// Posts of births that are under way.
     posting: Arc<Semaphore>,
 }
 
 impl Engine {
-    /// Starts the engine: its partitions open in the background, suspects of the last death first.
+    /// Starts the engine: its partitions open in the background, those with suspects of a death first.
     ///
     /// # Errors
-    /// [`Error`] when the in-flight file or the outbox cannot be read.
+    /// [`Error`] when the in-flight file cannot be read, what it holds cannot be noted, or the leases cannot be kept.
     pub async fn start(parts: Parts) -> Result<Self, Error> {
         let mut limits = parts.limits;
         limits.lanes = parts.lanes.iter().flat_map(LaneOptions::ahead_by_lane).collect();
-        let (inflight, left) = match parts.inflight {
-            None => (None, Vec::new()),
+        let inflight = match parts.inflight {
+            None => None,
             Some(path) => {
-                let (file, left) =
-                    Inflight::open(&path).map_err(|source| Error::Inflight { path: path.clone(), source })?;
-                let file = Arc::new(file);
+                let failed = |source| Error::Inflight { path: path.clone(), source };
+                let (file, left) = Inflight::open(&path).map_err(failed)?;
+                // Whoever owns their partitions by now tries them. Only then is the file emptied.
+                parts.journal.note_suspects(&left).await?;
+                let file = Arc::new(file.emptied().map_err(failed)?);
                 let limit = Duration::from_millis(limits.decide_ms.unsigned_abs());
                 watchdog::start(&file, limit).map_err(Error::Watchdog)?;
-                (Some(file), left)
+                Some(file)
             }
         };
-        let suspects = if left.is_empty() { Vec::new() } else { parts.journal.outbox(&left).await? };
+        let leases = match parts.leases {
+            None => None,
+            Some(options) => {
+                let generation = parts.kinds.iter().map(|kind| kind.schema()).sum();
+                Some(Keeper::start(options, generation, parts.partitions).await?)
+            }
+        };
+        let seen = leases.as_ref().map(|leases| leases.seen.clone());
+        let (node, hub) = (Uuid::new_v4(), Hub::default());
+        let relay = parts.wire.map(|wire| Relay::start(&hub, wire, node, Pace::default()));
+        let room = Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency)));
+        let sharing = parts.permits.map(|permits| Sharing::start(&room, permits, node, Terms::default()));
         let shared = Arc::new(Shared {
             kinds: parts.kinds.into_iter().map(|kind| (kind.table().kind, kind)).collect(),
             journal: parts.journal,
             committer: parts.committer,
             mailbox: parts.mailbox,
-            hub: Hub::default(),
+            hub,
             activities: parts.activities,
-            room: Room::new(parts.lanes.into_iter().map(|lane| (lane.name, lane.concurrency))),
+            room,
             deps: actor::Deps { clock: parts.clock, inflight },
             partitions: parts.partitions,
+            sweeps: Semaphore::new(SWEEPS_MAX),
             supervisors: RwLock::default(),
         });
         let restarts = Arc::new(AtomicU64::new(0));
         let open = Arc::new(AtomicBool::new(false));
         let horizon_ms = limits.horizon_ms();
+        let root = Root::start(shared.clone(), limits, leases, restarts.clone(), open.clone());
+        let draining = AtomicBool::new(false);
         let posting = Arc::new(Semaphore::new(POSTING_MAX));
-        let root = Root::start(shared.clone(), limits, suspects, restarts.clone(), open.clone());
         Ok(Self(Arc::new(Inner {
             shared,
             root,
+            relay,
+            sharing,
             horizon_ms,
             restarts,
             open,
-            draining: AtomicBool::new(false),
+            seen,
+            draining,
             posting,
         })))
     }
@@ -237,7 +273,8 @@ impl Engine {
                 Ok(Born::Now)
             }
             Outcome::Duplicate(_) => Ok(Born::Before),
-            Outcome::Stale => Err(NotBorn::Exists(birth.actor)),
+            // A birth is decided in no epoch.
+            Outcome::Stale | Outcome::Fenced => Err(NotBorn::Exists(birth.actor)),
             Outcome::Claimed { fingerprint, actor, answer } => Err(NotBorn::Claimed { fingerprint, actor, answer }),
             Outcome::Rejected(reason) => Err(NotBorn::Broken { actor: birth.actor, reason }),
             Outcome::Unavailable(reason) => Err(NotBorn::Unavailable(reason)),
@@ -342,10 +379,15 @@ impl Engine {
         self.0.shared.hub.watch(actor)
     }
 
-    /// How far an actor's running activities are, by effect, from 0 to 1.
-    #[must_use]
-    pub fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
-        self.0.shared.hub.progress(actor)
+    /// How far an actor's running activities are, by effect, from 0 to 1. Of a partition that is open elsewhere it is
+    /// read where its node keeps it; nothing, when that does not answer.
+    pub async fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
+        let shared = &self.0.shared;
+        let is_here = || shared.supervisor(partition_of(actor, shared.partitions)).is_some();
+        match &self.0.relay {
+            Some(relay) if !is_here() => relay.progress(actor).await,
+            _ => shared.hub.progress(actor),
+        }
     }
 
     /// Whether the engine takes messages.
@@ -361,8 +403,13 @@ impl Engine {
             restarts: self.0.restarts.load(Ordering::Relaxed),
             watched: shared.hub.watched(),
             room: shared.room.standing(),
+            sharing: match &self.0.sharing {
+                Some(sharing) => Some(sharing.standing().await),
+                None => None,
+            },
             open: self.0.open.load(Ordering::Relaxed),
             draining: self.0.draining.load(Ordering::Relaxed),
+            seen: self.seen(),
             ..Health::default()
         };
         for partition in 0..shared.partitions {
@@ -372,6 +419,8 @@ impl Engine {
             };
             match standing {
                 Some(Ok(standing)) => drop(health.partitions.insert(partition, standing)),
+                // Owned elsewhere, or on its way.
+                None if health.seen.is_some() && shared.supervisor(partition).is_none() => {}
                 _ => health.silent.push(partition),
             }
             for (lane, depth) in shared.mailbox.depths(partition).await.unwrap_or_default() {
@@ -381,12 +430,22 @@ impl Engine {
         health
     }
 
+    /// All nodes and whose the partitions are, when there can be several.
+    #[must_use]
+    pub fn seen(&self) -> Option<Seen> {
+        let seen = self.0.seen.as_ref()?;
+        Some(seen.read().unwrap_or_else(PoisonError::into_inner).clone())
+    }
+
     /// Ends the engine: finishes what is in hand within `limit`, then stops what still runs; nothing accepted is lost,
     /// what was not finished goes on at the next start. Answers whether everything finished in time.
     pub async fn drain(&self, limit: Duration) -> bool {
         self.0.draining.store(true, Ordering::Relaxed);
         let end = Instant::now() + limit;
         let in_time = self.0.root.drain(limit).await;
+        if let Some(sharing) = &self.0.sharing {
+            sharing.end().await;
+        }
         let left = end.saturating_duration_since(Instant::now()).max(CLOSING_MIN);
         if tokio::time::timeout(left, self.0.shared.committer.close()).await.is_ok() {
             return in_time;

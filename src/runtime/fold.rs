@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::journal::{DECIDE, Entry, Envelope, MessageId, Unit};
 use super::kind::{Kind, State, Step, Undecided, caught};
+use super::lease::Epoch;
 use super::room;
 use crate::domain::{Address, EffectNo, Moment, Order, Timestamp};
 
@@ -35,6 +36,18 @@ pub struct Folded {
     pub is_final: bool,
     /// The first message that could not be decided; those after it were not looked at.
     pub failed: Option<Failed>,
+}
+
+impl Folded {
+    /// The same, decided in this epoch.
+    #[must_use]
+    pub fn in_epoch(mut self, epoch: Option<Epoch>) -> Self {
+        // Nobody else has the unit yet.
+        if let Some(unit) = self.unit.as_mut().and_then(Arc::get_mut) {
+            unit.epoch = epoch;
+        }
+        self
+    }
 }
 
 /// Decides about `messages` in turn, each on the state that the one before left. Panics of the machine are caught and become a failure of their message.
@@ -153,7 +166,17 @@ fn unit(
 ) -> Result<Unit, Undecided> {
     let state = after.state.as_ref().ok_or_else(|| Undecided::Broken("there is no state to store".to_owned()))?;
     let state = caught(|| kind.row(state)).and_then(|row| row).map_err(Undecided::Broken)?;
-    Ok(Unit { actor: actor.clone(), table: kind.table(), expected, entries, state, posts, settled, claim: None })
+    Ok(Unit {
+        actor: actor.clone(),
+        table: kind.table(),
+        expected,
+        entries,
+        state,
+        posts,
+        settled,
+        claim: None,
+        epoch: None,
+    })
 }
 
 #[cfg(test)]

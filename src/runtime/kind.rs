@@ -63,6 +63,8 @@ pub enum Unreadable {
 pub trait Kind: Send + Sync {
     /// Where its states live; names the kind.
     fn table(&self) -> &'static StateTable;
+    /// The schema number of its states.
+    fn schema(&self) -> u32;
     /// Decides about one message, as [`Machine::apply`].
     ///
     /// # Errors
@@ -108,6 +110,10 @@ fn json<T: serde::Serialize>(value: &T) -> Result<String, String> {
 impl<M: Machine> Kind for Hosted<M> {
     fn table(&self) -> &'static StateTable {
         self.table
+    }
+
+    fn schema(&self) -> u32 {
+        M::SCHEMA
     }
 
     fn decide(&self, state: Option<&State>, body: &str, moment: Moment) -> Result<Step, Undecided> {

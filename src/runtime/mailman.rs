@@ -104,7 +104,8 @@ async fn trip(shared: &Shared, partition: u32, load: Load) {
     if !load.settled.is_empty()
         && let Err(error) = shared.mailbox.settle(partition, load.settled).await
     {
-        tracing::warn!(partition, %error, "messages were not removed; they will be recognised when they come again");
+        let why = error.source.to_string();
+        tracing::debug!(partition, why, "messages were not removed; they will be recognised when they come again");
     }
     let posted = post(shared, load.posts).await;
     for Swept { lane, supervisor } in load.sweeps {

@@ -1,7 +1,8 @@
 //! The engine: durable actors over a journal in SQL and a mailbox, free of the product.
 //!
 //! Reading order: `journal` (what a commit is), `mailbox` (how messages travel), `kind` and `fold` (from messages to a
-//! commit), `partition` (who decides what happens next: no IO), `room` (which activities run now), `actor`, `supervisor` and `root` (the shell that
+//! commit), `partition` (who decides what happens next: no IO), `room` (which activities run now), `lease` (which node owns a
+//! partition), `actor`, `supervisor` and `root` (the shell that
 //! carries it out), `engine` (the door for the product).
 
 pub mod activity;
@@ -12,6 +13,7 @@ pub mod fold;
 pub mod inflight;
 pub mod journal;
 pub mod kind;
+pub mod lease;
 pub mod mailbox;
 pub mod mailman;
 pub mod partition;

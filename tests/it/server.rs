@@ -202,6 +202,7 @@ async fn start(
     let script = Script { gateway: Arc::default(), plays: Arc::default(), storage: storage.clone() };
     let clock = Arc::new(TestClock::default());
     let engine = Engine::start(Parts {
+        leases: None,
         kinds: tables::kinds(&library),
         committer: Committer::spawn(&journal).unwrap(),
         journal: journal.clone(),
@@ -214,6 +215,8 @@ async fn start(
         inflight: None,
         limits: Limits::default(),
         partitions: PARTITIONS,
+        wire: None,
+        permits: None,
     })
     .await
     .unwrap();

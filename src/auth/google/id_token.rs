@@ -100,3 +100,7 @@ pub(super) fn subject(
     }
     Ok(claims.sub)
 }
+
+#[cfg(test)]
+#[path = "id_token_tests.rs"]
+mod tests;

@@ -1,8 +1,10 @@
 //! The servers that are measured: a Mixvideo in a process of its own, and the bare endpoint it is compared with.
 
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::{App, HttpServer, web};
@@ -18,6 +20,7 @@ use crate::cli::client::Client;
 use crate::cli::{Error, database, kept_in, serve};
 use crate::config::{Config, Database, Flag, Sources};
 use crate::runtime::clock::{Clock, SystemClock};
+use crate::runtime::redis;
 
 /// How long a server may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(60);
@@ -65,6 +68,9 @@ impl Child {
         if let Some(database) = &args.database {
             command.args(["--database", database]);
         }
+        if let Some(redis) = &args.redis {
+            command.env("MIXVIDEO__MAILBOX__BACKEND", "redis").env("MIXVIDEO__REDIS__URL", redis);
+        }
         // Where no configuration lies about.
         let (process, url) = start(command.current_dir(&directory), serve::LISTENS).await?;
         let now = SystemClock.now();
@@ -75,7 +81,11 @@ impl Child {
         connection.close().await?;
         let client = Client::new(&url, Some(key.clone()))?;
         client.get(&["templates", "init"], &[]).await?;
-        let described = format!("a server of its own on {}", database.shown());
+        let mailbox = match &args.redis {
+            None => String::new(),
+            Some(redis) => format!(", mailboxes in Redis ({})", durability(redis).await?),
+        };
+        let described = format!("a server of its own on {}{mailbox}", database.shown());
         let address = address_of(&url).await?;
         Ok(Self { address, client, key, database: Some(database), described, process: Some(process), scratch })
     }
@@ -223,6 +233,19 @@ async fn address_of(url: &str) -> Result<SocketAddr, Error> {
         return Err(wrong());
     };
     tokio::net::lookup_host((host, port)).await.map_err(|_| wrong())?.next().ok_or_else(wrong)
+}
+
+/// How a Redis keeps what it is told: figures mean little without it.
+async fn durability(url: &str) -> Result<String, Error> {
+    let unusable = |error: &dyn std::error::Error| Error::Failed(format!("{url} cannot be measured: {error}"));
+    let address = redis::Address::parse(url).map_err(|fault| unusable(&fault))?;
+    let redis =
+        redis::Redis::start(address, "mixvideo-bench", Arc::new(SystemClock)).map_err(|error| unusable(&error))?;
+    redis.reached(START_LIMIT).await.map_err(|error| unusable(&error))?;
+    let asked = redis.ask_masters(redis::cmd("CONFIG").arg("GET").arg("append*")).await;
+    let told: Vec<(String, HashMap<String, String>)> = asked.map_err(|error| unusable(&error))?;
+    let setting = |name: &str| told.first().and_then(|(_, settings)| settings.get(name)).cloned().unwrap_or_default();
+    Ok(format!("appendonly {}, appendfsync {}", setting("appendonly"), setting("appendfsync")))
 }
 
 fn no_room(error: std::io::Error) -> Error {

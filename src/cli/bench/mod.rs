@@ -50,6 +50,9 @@ pub(super) struct Args {
     /// Database of the server that is started [default: SQLite in a directory of its own]
     #[arg(long, value_name = "URL", conflicts_with = "server")]
     database: Option<String>,
+    /// Redis for the mailboxes of the server that is started [default: in memory]
+    #[arg(long, value_name = "URL", conflicts_with = "server")]
+    redis: Option<String>,
     /// Measure this running server instead of starting one; its tasks are counted only with --count-in
     #[arg(long, value_name = "URL", requires = "key")]
     server: Option<String>,

@@ -74,7 +74,10 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
         Message::Due { timer } => turn.due(timer),
         Message::Told { news, input } => {
             match news {
-                News::Session(session) => turn.session_told(&session),
+                News::Session(session) => {
+                    turn.session_told(&session);
+                    turn.rest();
+                }
                 News::Declined { reason } => turn.declined(reason),
                 News::NotPaid { reason } => turn.not_paid(reason),
                 News::RefundsMoved { intent } => turn.refunds_moved(intent),

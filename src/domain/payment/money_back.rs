@@ -170,12 +170,14 @@ impl Turn {
         let before = known.map_or(0, counted);
         let disputed = &mut self.state.amounts.disputed;
         *disputed = disputed.saturating_sub(before).saturating_add(counted(&dispute));
-        let sentence = match dispute.standing {
-            DisputeStanding::Open => "is open: answer it at the gateway in time",
-            DisputeStanding::Won => "was won",
-            DisputeStanding::Lost => "was lost",
-        };
-        self.flag(format!("dispute {} over {} {sentence}", dispute.id, dispute.amount));
+        match dispute.standing {
+            DisputeStanding::Open => self.flag(format!(
+                "dispute {} over {} is open: answer it at the gateway in time",
+                dispute.id, dispute.amount
+            )),
+            DisputeStanding::Lost => self.flag(format!("dispute {} over {} was lost", dispute.id, dispute.amount)),
+            DisputeStanding::Won => {}
+        }
         self.state.disputes.insert(dispute.id.clone(), dispute);
         self.weigh();
         self.stop_if_unpaid();

@@ -166,9 +166,6 @@ impl Turn {
             }
             (None, SessionStatus::Expired | SessionStatus::Open | SessionStatus::Complete) => {}
         }
-        if self.state.under_way.is_none() && self.state.timer.is_none() {
-            self.rest();
-        }
     }
 
     /// Money came: a fact, whatever is thought of it. Told again, it changes nothing.

@@ -184,7 +184,10 @@ async fn execution(state: &State, payment: &payment::State) -> Result<Option<Exe
         return Ok(None);
     }
     let task = state.tasks.read(&payment.task, state.now()).await?;
-    let shown = task.map(|known| show(state, &known));
+    let shown = match &task {
+        Some(known) => Some(show(state, known).await),
+        None => None,
+    };
     let (status, progress, result, error) = match shown {
         Some(shown) => (shown.status, shown.progress, shown.result, shown.error),
         None => ("pending", 0, None, None),

@@ -110,15 +110,15 @@ async fn again(desk: &Desk, first: &Reply) -> Result<Reply, Error> {
 /// Everything that can be wrong is found before anything exists.
 async fn checked(desk: &Desk, body: Body, template_code: String, id: PaymentId) -> Result<Checkout, Error> {
     let state = &desk.state;
-    let wish = read_wish(body, template_code, TaskId::new((state.fresh)()))?;
-    let (template, mut create) = desk.checked(wish).await?;
+    let ids = (TaskId::new((state.fresh)()), id);
+    let wish = read_wish(body, template_code, ids, desk.caller.person().is_none())?;
+    let (template, create) = desk.checked(wish).await?;
     let size = serde_json::to_string(&create.request.parameters).map_err(Error::internal)?.len();
     if size > METADATA_BYTES_MAX {
         return Err(Error::TooLarge(format!(
             "the metadata has {size} bytes; without pictures at most {METADATA_BYTES_MAX} are taken"
         )));
     }
-    create.request.payment = Some(id);
     let credits = template.content.credit_cost;
     let price = state
         .selling
@@ -137,9 +137,18 @@ async fn checked(desk: &Desk, body: Body, template_code: String, id: PaymentId) 
     })
 }
 
-fn read_wish(body: Body, template_code: String, id: TaskId) -> Result<Wish, Error> {
+/// Who signed in buys for themselves; an application says for whom.
+fn read_wish(
+    body: Body,
+    template_code: String,
+    (id, payment): (TaskId, PaymentId),
+    needs_user: bool,
+) -> Result<Wish, Error> {
     let mut fields = Fields::of(&body.object);
-    let user_id = fields.required_text("userId", USER_CHARS_MAX);
+    if needs_user {
+        fields.require("userId");
+    }
+    let user_id = fields.text("userId", USER_CHARS_MAX);
     let metadata = fields.object("metadata");
     if metadata.is_some_and(|metadata| metadata.len() > METADATA_KEYS_MAX) {
         fields.fault("metadata", format!("must have at most {METADATA_KEYS_MAX} keys"));
@@ -150,6 +159,7 @@ fn read_wish(body: Body, template_code: String, id: TaskId) -> Result<Wish, Erro
         task_type: None,
         template_code,
         user_id: user_id.map(str::to_owned),
+        payment: Some(payment),
         parameters: metadata.cloned().unwrap_or_default(),
         field_prefix: "metadata.",
         digest: body.digest.clone(),

@@ -60,7 +60,7 @@ pub(in crate::http) async fn details(path: Path<String>, state: Data<State>, cal
     Ok(Reply::ok("Payment details retrieved successfully", &PaymentView::of(&known.state, attention))?.no_store())
 }
 
-/// A customer's payments: of them, a client sees those that it asked for itself.
+/// A customer's payments: of them, a client sees those that it asked for itself; who signed in sees all of their own.
 #[utoipa::path(get, path = "/payment/history", tag = "payment",
     params(("userId" = String, Query), openapi::Paging),
     responses((status = 200, description = "Payments", body = openapi::Success<PaymentList>), openapi::Reading))]
@@ -72,7 +72,13 @@ pub(in crate::http) async fn history(request: HttpRequest, state: Data<State>, c
     }
     let page = query.page()?;
     let before = page.cursor().map(parse).transpose()?;
-    let owner = if caller.role() == Role::Operator { None } else { Some(caller.owner()) };
+    if caller.person().is_some_and(|person| person.user_id != user_id) {
+        return Err(Error::NotFound("who signed in sees nobody else's payments".into()));
+    }
+    let owner = match caller.role() {
+        Role::Operator | Role::User => None,
+        Role::Client => Some(caller.owner()),
+    };
     let filter = Filter { user_id, owner };
     let found = payments::list(&state.database, &filter, before, page.fetch()).await?;
     let total = payments::count(&state.database, &filter).await?;

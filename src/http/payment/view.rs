@@ -110,7 +110,8 @@ pub(super) async fn find(state: &State, caller: &Caller, id: &str) -> Result<Kno
     let not_found = || Error::NotFound(format!("there is no payment `{}`", id.chars().take(64).collect::<String>()));
     let parsed = PaymentId::parse(id).map_err(|_| not_found())?;
     let known = payments::read(&state.database, parsed).await?;
-    known.filter(|known| caller.may_touch(&known.state.owner)).ok_or_else(not_found)
+    let theirs = |payment: &payment::State| caller.may_touch_of(&payment.owner, Some(&payment.user_id));
+    known.filter(|known| theirs(&known.state)).ok_or_else(not_found)
 }
 
 /// Waits until what `read` gives is as wanted, or the limit is over: what is known then.

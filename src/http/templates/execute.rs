@@ -68,7 +68,17 @@ fn read_execution(body: Body, template_code: String, id: TaskId) -> Result<Wish,
     fields.finish()?;
     let Body { object, digest } = body;
     parameters.extend(object.into_iter().filter(|(name, _)| name != "userId" && name != "parameters"));
-    Ok(Wish { id, id_chosen: false, task_type: None, template_code, user_id, parameters, field_prefix: "", digest })
+    Ok(Wish {
+        id,
+        id_chosen: false,
+        task_type: None,
+        template_code,
+        user_id,
+        payment: None,
+        parameters,
+        field_prefix: "",
+        digest,
+    })
 }
 
 #[cfg(test)]

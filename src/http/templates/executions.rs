@@ -59,7 +59,7 @@ pub struct ExecutionList {
     responses((status = 200, description = "The execution", body = openapi::Success<ExecutionView>), openapi::Reading))]
 pub(in crate::http) async fn progress(path: Path<String>, state: Data<State>, caller: Caller) -> Result<Reply, Error> {
     let known = find(&state, &caller, &path).await?;
-    let view = ExecutionView::of(&known, show(&state, &known));
+    let view = ExecutionView::of(&known, show(&state, &known).await);
     Ok(Reply::ok("Execution progress retrieved", &view)?.no_store())
 }
 

@@ -1,12 +1,13 @@
 //! Units as rows, and the script that writes them.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{Address, Verdict};
 use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
 use crate::runtime::journal::script::{Script, Step};
 use crate::runtime::journal::{Cell, ColumnType, Entry, StateTable, Unit, partition_of};
+use crate::runtime::lease::Epoch;
 
 const CLAIMS: Shape<'static> = &[
     ("name", Holds::Text),
@@ -36,6 +37,7 @@ const POSTS: Shape<'static> = &[
     ("turn", Holds::MaybeText),
     ("created_at", Holds::Integer),
 ];
+pub(super) const FENCE: Shape<'static> = &[("partition", Holds::Integer), ("epoch", Holds::Integer)];
 const SETTLED: Shape<'static> = &[("id", Holds::Text)];
 const BORN: Shape<'static> = &[("target", Holds::Text)];
 
@@ -222,7 +224,23 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
     }
     history(&mut script, &units);
     effects(&mut script, &units, partitions);
+    script.fence = fence(&units, partitions);
     script
+}
+
+/// Each partition and epoch that something was decided in, once. Two epochs of one partition cannot both be right: the
+/// batch is refused, and then it is asked whose fault that is.
+fn fence<'a>(units: &[&'a Unit], partitions: u32) -> Option<Source<'a>> {
+    let epochs: BTreeSet<(u32, Epoch)> =
+        units.iter().filter_map(|unit| Some((partition_of(&unit.actor, partitions), unit.epoch?))).collect();
+    if epochs.is_empty() {
+        return None;
+    }
+    let mut rows = Source::new("fence", FENCE);
+    for (partition, epoch) in epochs {
+        rows.push([Datum::Integer(partition.into()), Datum::Integer(epoch.0)]);
+    }
+    Some(rows)
 }
 
 /// Adds a statement over `rows`, if there are any. `counted`: it must write each of them, no more and no less.

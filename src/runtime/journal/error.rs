@@ -81,6 +81,12 @@ pub enum Error {
         #[source]
         source: DbErr,
     },
+    /// The partition has changed its owner.
+    #[error("`{id}` belongs to a partition that another node owns by now")]
+    Fenced {
+        /// The effect.
+        id: String,
+    },
     /// A row does not hold what it must.
     #[error("{table} `{id}` holds {what}, which cannot be read")]
     Corrupt {
@@ -119,6 +125,7 @@ impl Error {
             | Self::Newer(_)
             | Self::Partitions { .. }
             | Self::UnknownKind(_)
+            | Self::Fenced { .. }
             | Self::Corrupt { .. } => Reaction::Fail,
         }
     }

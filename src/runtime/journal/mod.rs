@@ -26,6 +26,7 @@ pub use open::{Faults, Journal, Options, migrate, partition_of};
 pub use outside::{DeadLetter, Pruned};
 pub use read::{Cursor, LaneDepth, Past, Stored};
 
+use super::lease::Epoch;
 use crate::domain::{Address, EffectNo, Timestamp, Verdict};
 
 /// The id of a message: of the effect it settles (`kind/key:version:index`), or chosen by whoever stands outside.
@@ -195,6 +196,9 @@ pub struct Unit {
     pub settled: Vec<MessageId>,
     /// The name this birth takes, if any.
     pub claim: Option<Claim>,
+    /// The epoch in which its owner decided it; `None` for a birth, which whoever accepts it may commit, and where
+    /// partitions have but one owner.
+    pub epoch: Option<Epoch>,
 }
 
 impl Unit {
@@ -215,6 +219,8 @@ pub enum Outcome {
     /// The actor is at another version than expected (for a birth: it exists, and was born by another message);
     /// nothing was written.
     Stale,
+    /// Its partition has changed its owner since it was decided; nothing was written.
+    Fenced,
     /// Its claim belongs to an earlier birth; nothing was written.
     Claimed {
         /// The fingerprint the claim was taken with.

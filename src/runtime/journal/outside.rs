@@ -2,8 +2,9 @@
 
 use mixvideo_entities::{claim, dead, outbox};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait, IntoActiveModel, QueryFilter,
-    QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, sea_query::Expr,
+    ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
+    QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
+    sea_query::Expr,
 };
 
 use crate::domain::{Address, Timestamp};
@@ -11,7 +12,9 @@ use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
 use crate::runtime::journal::error::{Error, Trouble};
 use crate::runtime::journal::read::{envelope, remains};
 use crate::runtime::journal::{Envelope, Journal, MessageId};
+use crate::runtime::lease::Epoch;
 
+const SUSPECT: Shape<'static> = &[("id", Holds::Text)];
 const ACTOR: Shape<'static> = &[("actor", Holds::Text)];
 
 /// An effect that was set aside for a person.
@@ -38,11 +41,18 @@ impl Journal {
     /// Sets an effect aside for `reason`. `false` when it is not outstanding.
     ///
     /// # Errors
-    /// A write that failed; nothing was moved, or all of it was.
-    pub async fn quarantine(&self, effect: &MessageId, reason: &str, now: Timestamp) -> Result<bool, Error> {
-        self.write("set aside", effect.as_str(), async |database| {
+    /// A write that failed; nothing was moved, or all of it was. [`Error::Fenced`].
+    pub async fn quarantine(
+        &self,
+        effect: &MessageId,
+        reason: &str,
+        epoch: Option<Epoch>,
+        now: Timestamp,
+    ) -> Result<bool, Error> {
+        let written = self.write("set aside", effect.as_str(), async |database| {
             let transaction = database.begin_with_options(writing()).await?;
-            let Some(row) = outbox::Entity::find_by_id(effect.as_str()).one(&transaction).await? else {
+            let row = outbox::Entity::find_by_id(effect.as_str()).filter(in_epoch(epoch)).one(&transaction).await?;
+            let Some(row) = row else {
                 return Ok(false);
             };
             let moved = dead::Model {
@@ -64,8 +74,8 @@ impl Journal {
             dead::Entity::insert(moved.into_active_model()).exec_without_returning(&transaction).await?;
             transaction.commit().await?;
             Ok(true)
-        })
-        .await
+        });
+        self.or_fenced(written.await?, effect, epoch).await
     }
 
     /// Effects that were set aside, by id, past `after`.
@@ -115,6 +125,7 @@ impl Journal {
                     parked: 0,
                     // Nothing is remembered of it: its activity may have acted.
                     begun: 1,
+                    suspect: 0,
                     created_at: now.0,
                 };
                 outbox::Entity::insert(moved.clone().into_active_model()).exec_without_returning(&transaction).await?;
@@ -137,15 +148,33 @@ impl Journal {
     }
 
     /// Notes how many deaths of the process count against this effect, before it is tried again; never fewer than are
-    /// noted already, so that it may be said twice. `false` when it is not outstanding.
+    /// noted already, so that it may be said twice. It is no suspect any more: should it kill again, its process will say
+    /// so. `false` when it is not outstanding.
     ///
     /// # Errors
-    /// A write that failed.
-    pub async fn note_deaths(&self, effect: &MessageId, deaths: u32) -> Result<bool, Error> {
-        self.write("note the deaths of", effect.as_str(), async |database| {
-            let sql = "UPDATE outbox SET deaths = CASE WHEN deaths < {2} THEN {2} ELSE deaths END WHERE id = {1}";
-            let values = vec![effect.as_str().into(), i64::from(deaths).into()];
-            Ok(database.execute_raw(self.shared.dialect.query(sql, &[], values)).await?.rows_affected() > 0)
+    /// A write that failed. [`Error::Fenced`].
+    pub async fn note_deaths(&self, effect: &MessageId, deaths: u32, epoch: Option<Epoch>) -> Result<bool, Error> {
+        let sql = "UPDATE outbox SET suspect = 0, deaths = CASE WHEN deaths < {2} THEN {2} ELSE deaths END \
+                   WHERE id = {1}";
+        let values = vec![effect.as_str().into(), i64::from(deaths).into()];
+        self.mark("note the deaths of", effect, sql, values, epoch).await
+    }
+
+    /// Notes that these messages were in hand when a process died, for whoever owns their partitions by then.
+    ///
+    /// # Errors
+    /// A write that failed; asked again, it does the same.
+    pub async fn note_suspects(&self, messages: &[MessageId]) -> Result<(), Error> {
+        let mut suspects = Source::new("suspects", SUSPECT);
+        for message in messages {
+            suspects.push([Datum::Text(message.as_str())]);
+        }
+        if suspects.is_empty() {
+            return Ok(());
+        }
+        self.write("note as suspects", &format!("{} messages", messages.len()), async |database| {
+            let sql = "UPDATE outbox SET suspect = 1 WHERE id IN (SELECT id FROM {suspects} AS v)";
+            database.execute_raw(self.shared.dialect.query(sql, &[suspects], Vec::new())).await.map(drop)
         })
         .await
     }
@@ -154,34 +183,57 @@ impl Journal {
     /// or the effect is not outstanding: then it may have acted before.
     ///
     /// # Errors
-    /// A write that failed; whether it is noted is not known.
-    pub async fn note_begun(&self, effect: &MessageId) -> Result<bool, Error> {
-        self.write("note the beginning of", effect.as_str(), async |database| {
-            let sql = "UPDATE outbox SET begun = 1 WHERE id = {1} AND begun = 0";
-            let statement = self.shared.dialect.query(sql, &[], vec![effect.as_str().into()]);
-            Ok(database.execute_raw(statement).await?.rows_affected() > 0)
-        })
-        .await
+    /// A write that failed; whether it is noted is not known. [`Error::Fenced`].
+    pub async fn note_begun(&self, effect: &MessageId, epoch: Option<Epoch>) -> Result<bool, Error> {
+        let sql = "UPDATE outbox SET begun = 1 WHERE id = {1} AND begun = 0";
+        self.mark("note the beginning of", effect, sql, vec![effect.as_str().into()], epoch).await
+    }
+
+    /// Changes one row of the outbox in the name of an owner; whether there was one.
+    async fn mark(
+        &self,
+        what: &'static str,
+        effect: &MessageId,
+        sql: &str,
+        values: Vec<Value>,
+        epoch: Option<Epoch>,
+    ) -> Result<bool, Error> {
+        let sql = match epoch {
+            None => sql.to_owned(),
+            Some(epoch) => format!("{sql} AND {}", fence(epoch)),
+        };
+        let written = self.write(what, effect.as_str(), async |database| {
+            Ok(database.execute_raw(self.shared.dialect.query(&sql, &[], values)).await?.rows_affected() > 0)
+        });
+        self.or_fenced(written.await?, effect, epoch).await
+    }
+
+    /// What was not written may not have been ours to write.
+    async fn or_fenced(&self, written: bool, effect: &MessageId, epoch: Option<Epoch>) -> Result<bool, Error> {
+        let Some(epoch) = epoch.filter(|_| !written) else { return Ok(written) };
+        let sql = format!("SELECT 1 FROM outbox WHERE id = {{1}} AND NOT {}", fence(epoch));
+        let statement = self.shared.dialect.query(&sql, &[], vec![effect.as_str().into()]);
+        match self.read("the epoch", self.readers.query_one_raw(statement)).await? {
+            Some(_) => Err(Error::Fenced { id: effect.as_str().to_owned() }),
+            None => Ok(false),
+        }
     }
 
     /// Lets a message wait for the birth of its target, whose commit calls it back. `false` when it is not outstanding
     /// or the target exists by now: it can be handled.
     ///
     /// # Errors
-    /// A kind without a table, or a write that failed.
-    pub async fn park(&self, message: &MessageId, target: &Address) -> Result<bool, Error> {
+    /// A kind without a table, or a write that failed. [`Error::Fenced`].
+    pub async fn park(&self, message: &MessageId, target: &Address, epoch: Option<Epoch>) -> Result<bool, Error> {
         let kind = target.kind();
         let shaped = self.shared.tables.get(kind).ok_or_else(|| Error::UnknownKind(kind.to_owned()))?;
-        self.write("park", message.as_str(), async |database| {
-            let sql = format!(
-                "UPDATE outbox SET parked = 1 WHERE id = {{1}} AND target = {{2}} \
-                 AND NOT EXISTS (SELECT 1 FROM {} WHERE id = {{3}})",
-                shaped.table.table
-            );
-            let values = vec![message.as_str().into(), target.as_str().into(), target.key().into()];
-            Ok(database.execute_raw(self.shared.dialect.query(&sql, &[], values)).await?.rows_affected() > 0)
-        })
-        .await
+        let sql = format!(
+            "UPDATE outbox SET parked = 1 WHERE id = {{1}} AND target = {{2}} \
+             AND NOT EXISTS (SELECT 1 FROM {} WHERE id = {{3}})",
+            shaped.table.table
+        );
+        let values = vec![message.as_str().into(), target.as_str().into(), target.key().into()];
+        self.mark("park", message, &sql, values, epoch).await
     }
 
     /// Drops the journals of actors of a kind that have been in one of the statuses `finals` since `before`. Their
@@ -288,6 +340,16 @@ impl Journal {
             }
         }
     }
+}
+
+/// That the partition of a row of the outbox is in this epoch.
+fn fence(epoch: Epoch) -> String {
+    format!("EXISTS (SELECT 1 FROM partitions AS p WHERE p.partition = outbox.partition AND p.epoch = {})", epoch.0)
+}
+
+/// [`fence`], or nothing.
+fn in_epoch(epoch: Option<Epoch>) -> Condition {
+    epoch.map_or_else(Condition::all, |epoch| Condition::all().add(Expr::cust(fence(epoch))))
 }
 
 /// A transaction that will write says so at its begin: SQLite refuses to turn one that has read into one that writes

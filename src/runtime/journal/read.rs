@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QueryResult, QuerySelect, Value,
+    sea_query::Expr,
 };
 
 use crate::domain::{Address, Timestamp, Verdict};
@@ -161,13 +162,18 @@ impl Journal {
         self.read("the outbox", find.all(&self.readers)).await?.into_iter().map(envelope).collect()
     }
 
-    /// The rows of those of `effects` that still must happen.
+    /// The outstanding messages of these partitions that were in hand when a process died, up to `limit`.
     ///
     /// # Errors
     /// A read that failed.
-    pub async fn outbox(&self, effects: &[MessageId]) -> Result<Vec<Envelope>, Error> {
-        let ids = effects.iter().map(|effect| effect.as_str().to_owned());
-        let find = outbox::Entity::find().filter(outbox::Column::Id.is_in(ids));
+    pub async fn suspects(&self, partitions: &[u32], limit: u64) -> Result<Vec<Envelope>, Error> {
+        let partitions = partitions.iter().map(|partition| i64::from(*partition));
+        let find = outbox::Entity::find()
+            // Written out: only then is the index of the suspects used.
+            .filter(Expr::cust("suspect = 1"))
+            .filter(outbox::Column::Partition.is_in(partitions))
+            .order_by_asc(outbox::Column::Id)
+            .limit(limit);
         self.read("the outbox", find.all(&self.readers)).await?.into_iter().map(envelope).collect()
     }
 

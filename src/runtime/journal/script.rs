@@ -18,4 +18,6 @@ pub(super) struct Step<'a> {
 #[derive(Default)]
 pub(super) struct Script<'a> {
     pub(super) steps: Vec<Step<'a>>,
+    /// Partitions and the epochs they must be in, or nothing is written.
+    pub(super) fence: Option<Source<'a>>,
 }

@@ -16,7 +16,7 @@ use rusqlite::{Connection, OptionalExtension as _, ToSql, params_from_iter};
 use crate::domain::Address;
 use crate::runtime::journal::Stored;
 use crate::runtime::journal::connect::{self, Purpose};
-use crate::runtime::journal::dialect::Datum;
+use crate::runtime::journal::dialect::{Datum, Source};
 use crate::runtime::journal::error::{Error, Trouble};
 use crate::runtime::journal::script::Script;
 
@@ -128,6 +128,12 @@ impl Pen {
     }
 
     fn rows(&self, script: &Script<'_>) -> Result<(), Refusal> {
+        for row in script.fence.iter().flat_map(Source::rows) {
+            let sql = "SELECT 1 FROM partitions WHERE partition = ?1 AND epoch = ?2";
+            if !self.connection.prepare_cached(sql)?.exists(params_from_iter(row))? {
+                return Err(Refusal::Missed);
+            }
+        }
         for step in &script.steps {
             let mut statement = self.connection.prepare_cached(step.each)?;
             for row in step.rows.rows() {

@@ -18,7 +18,8 @@ use crate::runtime::journal::error::{Error, Trouble};
 use crate::runtime::journal::open::Shared;
 use crate::runtime::journal::postgres;
 use crate::runtime::journal::sqlite::{Pen, Refusal};
-use crate::runtime::journal::{Outcome, Unit};
+use crate::runtime::journal::{Outcome, Unit, partition_of};
+use crate::runtime::lease::Epoch;
 use crate::runtime::retry::Delays;
 
 /// What one transaction may hold: a larger one would make its neighbours wait for no gain.
@@ -255,6 +256,7 @@ impl Writer {
         let versions = versions(database, &shared, units).await?;
         let claims = claims(database, &shared, units).await?;
         let journaled = journaled(database, &shared, units).await?;
+        let epochs = epochs(database, &shared, units).await?;
         let mut decided = HashMap::new();
         for unit in units {
             let found = |message: &str| journaled.get(unit.actor.as_str())?.get(message).copied();
@@ -269,8 +271,11 @@ impl Writer {
                 .collect();
             let claimed = unit.claim.as_ref().and_then(|claim| claims.get(&claim.name));
             let version = versions.get(unit.actor.as_str()).copied().unwrap_or(0);
+            let of = |unit: &Unit| partition_of(&unit.actor, shared.partitions);
             let outcome = if unknown && unit.entries.iter().all(is_own) {
                 Outcome::Won
+            } else if unit.epoch.is_some_and(|epoch| epochs.get(&of(unit)) != Some(&epoch)) {
+                Outcome::Fenced
             } else if !present.is_empty() {
                 Outcome::Duplicate(present)
             } else if let Some(claimed) = claimed {
@@ -356,6 +361,20 @@ async fn versions(
         }
     }
     Ok(versions)
+}
+
+/// The epoch of each partition that one of `units` was decided in the name of.
+async fn epochs(database: &DatabaseConnection, shared: &Shared, units: &[&Unit]) -> Result<HashMap<u32, Epoch>, DbErr> {
+    let mut epochs = HashMap::new();
+    if units.iter().all(|unit| unit.epoch.is_none()) {
+        return Ok(epochs);
+    }
+    let sql = "SELECT partition, epoch FROM partitions";
+    for row in database.query_all_raw(shared.dialect.query(sql, &[], Vec::new())).await? {
+        let partition: i64 = row.try_get_by_index(0)?;
+        epochs.insert(u32::try_from(partition).unwrap_or(u32::MAX), Epoch(row.try_get_by_index(1)?));
+    }
+    Ok(epochs)
 }
 
 /// The claims that are taken, by name, as the outcome for whoever wanted them.

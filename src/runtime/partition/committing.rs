@@ -42,7 +42,8 @@ impl Partition {
             }
             Outcome::Claimed { .. } => self.rejected(actor, "its claim is taken"),
             Outcome::Rejected(reason) => self.rejected(actor, &reason),
-            Outcome::Unavailable(_) => {
+            // Whoever owns the partition by now decides; a fenced owner is about to end.
+            Outcome::Unavailable(_) | Outcome::Fenced => {
                 seat.put_back(&[]);
                 self.forget(actor);
                 self.setback(actor);

@@ -117,7 +117,9 @@ impl Redis {
             .map_err(|error| Error::Thread(error.to_string()))?;
         let home = runtime.handle().clone();
         let (watched, heard) = (shared.clone(), desk.clone());
+        let end_of_thread = EndOfThread(shared.clone());
         let run = move || {
+            let _said_at_the_end = end_of_thread;
             runtime.block_on(async move {
                 let news = tokio::spawn(heard.clone().run(pool, renewed.clone()));
                 tokio::select! {
@@ -234,6 +236,16 @@ impl Redis {
         let line = pooled.line();
         *place = Some(Kept { number, line: line.clone(), pooled });
         Ok((number, line))
+    }
+}
+
+/// Without its thread nothing is reached; whoever looks is to know, also when it ended by a panic.
+struct EndOfThread(Arc<Shared>);
+
+impl Drop for EndOfThread {
+    fn drop(&mut self) {
+        let error = "the thread of the connections has ended: start the service again".to_owned();
+        self.0.standing().away = Some(Absence { since: self.0.clock.now(), error });
     }
 }
 

@@ -25,7 +25,8 @@ struct Sight {
 
 /// Looks at Redis again and again, until it is dropped.
 pub async fn run(shared: &Arc<Shared>, desk: &Arc<Desk>, renewed: &Notify) {
-    let mut watchdog = Watchdog { shared, desk, renewed, master: None, known: None, anonymous: false };
+    let mut watchdog =
+        Watchdog { shared, desk, renewed, held: None, reconnected: false, master: None, known: None, anonymous: false };
     loop {
         watchdog.look().await;
         // At once when a connection failed, but never in a hurry.
@@ -38,6 +39,10 @@ struct Watchdog<'a> {
     shared: &'a Arc<Shared>,
     desk: &'a Arc<Desk>,
     renewed: &'a Notify,
+    /// The connection it looks through for as long as it lives.
+    held: Option<Pooled>,
+    /// It is another one than at the last look.
+    reconnected: bool,
     /// Where the Sentinels say that the master is.
     master: Option<String>,
     known: Option<Vec<Server>>,
@@ -57,23 +62,43 @@ impl Watchdog<'_> {
         if self.master.is_some() && self.master != master {
             tracing::warn!(from = self.master, to = master, "the Sentinels have made another server the master");
             self.shared.give_up_all().await;
+            self.let_go();
         }
         self.master = master;
-        // A pooled connection is checked before it is lent: one that is dead is replaced here.
-        let pooled = self.shared.pool.connection().await?;
-        let sight = look_through(&pooled, self.master.as_deref()).await;
-        if sight.is_err() {
-            pooled.discard();
+        if let Some(held) = &self.held {
+            match look_through(held, self.master.as_deref()).await {
+                // What was closed may be there again already; what says nothing is away.
+                Err(error) if !matches!(error, Error::Silent(_)) => self.let_go(),
+                sight => return sight.inspect_err(|_| self.let_go()),
+            }
         }
-        sight
+        let pooled = self.shared.pool.connection().await?;
+        match look_through(&pooled, self.master.as_deref()).await {
+            Ok(sight) => {
+                self.held = Some(pooled);
+                self.reconnected = true;
+                Ok(sight)
+            }
+            Err(error) => {
+                pooled.discard();
+                Err(error)
+            }
+        }
+    }
+
+    fn let_go(&mut self) {
+        if let Some(held) = self.held.take() {
+            held.discard();
+        }
     }
 
     async fn seen(&mut self, sight: Sight) {
         let was_away = self.shared.standing().away.is_some();
         let first = self.known.is_none();
         let silent = sight.servers.is_empty();
-        // A server that does not say who it is may be another one each time that it was away.
-        let changed = if silent { was_away } else { self.known.as_ref() != Some(&sight.servers) };
+        let reconnected = std::mem::take(&mut self.reconnected);
+        // A server that does not say who it is may be another one after each lost connection.
+        let changed = if silent { was_away || reconnected } else { self.known.as_ref() != Some(&sight.servers) };
         let renewed = changed && !first;
         if renewed {
             tracing::warn!(servers = ?sight.servers, "Redis was restarted or replaced: what it was told last may be missing");

@@ -4,22 +4,38 @@
 //! The room is the node's: all partitions share it. It lives in memory, and what holds a [`Place`] gives it back by
 //! being dropped: when the activity ended, was cancelled and has stopped, or its supervisor or the process died.
 //!
+//! Permits are of all nodes. A node alone has them to itself; several keep them in one [`Permits`], and [`Sharing`] gets
+//! and returns there what the queue needs.
+//!
 //! An activity without a [`Turn`] waits in its lane, of which a partition takes only the first ones in hand. All others
 //! wait in a lane beside it, [`lane_of_turns`], which is taken in hand as a whole, as far as the mailbox holds it
 //! ([`POSTED_MAX`](super::mailbox::POSTED_MAX) of each partition): so whoever waits for a busy key stands in nobody's
 //! way, and turns are taken among all of them.
 
+mod in_process;
+mod ledger;
+mod permits;
 mod queue;
+mod redis;
 mod round;
+#[cfg(test)]
+mod shared_tests;
+mod sharing;
 #[cfg(test)]
 mod tests;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
 
+pub use in_process::InProcess;
+pub use ledger::Ledger;
+pub use permits::{Away, Everywhere, Grant, Permits, Ring, Saying, Statement, Terms, Totals};
 pub use queue::{Guest, KeyStanding, LaneStanding, Queue};
+pub use redis::RedisPermits;
+pub use sharing::{Sharing, SharingStanding};
 
 use crate::domain::Turn;
 
@@ -66,25 +82,62 @@ pub struct Standing {
 
 /// The node's room.
 #[derive(Clone, Debug)]
-pub struct Room(Arc<Mutex<Door>>);
+pub struct Room(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    door: Mutex<Door>,
+    /// Rings when other nodes have to be told of keys.
+    changed: Notify,
+}
 
 #[derive(Debug)]
 struct Door {
     queue: Queue,
     /// Who is to be called when its turn has come.
     called: HashMap<Guest, oneshot::Sender<()>>,
+    /// Until when permits that were granted can be counted on, where they are shared and some are held.
+    counted_on_until: Option<Instant>,
+}
+
+impl Door {
+    /// Forgets what was granted too long ago.
+    fn lapse(&mut self) {
+        if self.counted_on_until.is_some_and(|until| Instant::now() >= until) {
+            self.counted_on_until = None;
+            self.queue.lapse();
+        }
+    }
+
+    fn call(&mut self, guests: Vec<Guest>) {
+        for guest in guests {
+            if let Some(call) = self.called.remove(&guest) {
+                // Who does not listen any more is being dropped, and leaves.
+                let _ = call.send(());
+            }
+        }
+    }
 }
 
 impl Room {
     /// A room whose lanes have so many places each.
     #[must_use]
     pub fn new(lanes: impl IntoIterator<Item = (Arc<str>, usize)>) -> Self {
-        Self(Arc::new(Mutex::new(Door { queue: Queue::new(lanes), called: HashMap::new() })))
+        let door = Door { queue: Queue::new(lanes), called: HashMap::new(), counted_on_until: None };
+        Self(Arc::new(Inner { door: Mutex::new(door), changed: Notify::new() }))
     }
 
     fn door(&self) -> MutexGuard<'_, Door> {
         // Its operations do not panic half-way.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let mut door = self.0.door.lock().unwrap_or_else(PoisonError::into_inner);
+        door.lapse();
+        door
+    }
+
+    fn tell_changes(&self, door: MutexGuard<'_, Door>) {
+        if door.queue.has_changed() {
+            self.0.changed.notify_one();
+        }
     }
 
     /// Lines an activity up that waits in this lane of the mailbox, with its turn as JSON if it has one.
@@ -101,7 +154,7 @@ impl Room {
             door.called.insert(guest, call);
             turn_has_come
         });
-        drop(door);
+        self.tell_changes(door);
         Ok(Place { room: self.clone(), guest, turn_has_come })
     }
 
@@ -151,11 +204,8 @@ impl Drop for Place {
     fn drop(&mut self) {
         let mut door = self.room.door();
         door.called.remove(&self.guest);
-        for guest in door.queue.leave(self.guest) {
-            if let Some(call) = door.called.remove(&guest) {
-                // Who does not listen any more is being dropped, and leaves.
-                let _ = call.send(());
-            }
-        }
+        let admitted = door.queue.leave(self.guest);
+        door.call(admitted);
+        self.room.tell_changes(door);
     }
 }

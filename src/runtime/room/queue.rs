@@ -11,15 +11,22 @@
 //! - Within a group it is first come, first served.
 //!
 //! Who cannot come in for want of a permit holds nobody up: it is passed over and keeps its turn.
+//!
+//! Where several nodes share the permits ([`share`](Queue::share)), a key has those that were granted to this node, and
+//! the queue says of each key how many it holds and could use.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
+use super::permits::{Grant, Statement, Totals};
 use super::round::Round;
 use crate::domain::{Permit, Priority, Turn};
 
 /// How often in a row a priority is overtaken at most.
 pub const OVERTAKEN_MAX: u32 = 7;
+/// Permits of a key that are asked for ahead of a place for them: with one at hand the key has its turn when a place is
+/// free, instead of asking while others take it.
+const AHEAD: usize = 1;
 
 /// Somebody in the room, or who waits for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -35,6 +42,12 @@ pub struct Queue {
     asked: u64,
     /// The lane that is looked at first when a permit is free; each in its turn.
     first: usize,
+    /// Whether permits are shared with other nodes.
+    is_shared: bool,
+    /// Keys of which something else may have to be said to the other nodes than was said last.
+    changed: HashSet<Arc<str>>,
+    /// Those with a key.
+    totals: Totals,
 }
 
 #[derive(Debug)]
@@ -62,7 +75,12 @@ struct Key {
     /// The limits that were named, and by how many.
     limits: BTreeMap<u32, usize>,
     taken: usize,
-    waiting: usize,
+    /// How many wait in which lane.
+    waiting: BTreeMap<usize, usize>,
+    /// Permits that this node holds, used or not, when they are shared.
+    granted: usize,
+    /// How many of them it may keep.
+    keep: usize,
 }
 
 impl Key {
@@ -70,8 +88,17 @@ impl Key {
         self.limits.first_key_value().map_or(0, |(limit, _)| *limit as usize)
     }
 
-    fn is_free(&self) -> bool {
-        self.taken < self.limit()
+    fn is_free(&self, is_shared: bool) -> bool {
+        self.taken < self.limit() && (!is_shared || self.taken < self.granted)
+    }
+
+    fn waiting(&self) -> usize {
+        self.waiting.values().sum()
+    }
+
+    /// Gives back what is beyond `most` and not in use.
+    fn give_back(&mut self, most: usize) {
+        self.granted = self.granted.min(most).max(self.taken);
     }
 }
 
@@ -117,6 +144,9 @@ impl Queue {
             guests: HashMap::new(),
             asked: 0,
             first: 0,
+            is_shared: false,
+            changed: HashSet::new(),
+            totals: Totals::default(),
         }
     }
 
@@ -127,6 +157,9 @@ impl Queue {
         let guest = Guest(self.asked);
         if let Some(Permit { key, limit }) = &turn.permit {
             *self.keys.entry(key.clone()).or_default().limits.entry(*limit).or_default() += 1;
+            if self.is_shared {
+                self.changed.insert(key.clone());
+            }
         }
         // Nobody waits who could come in. So whoever finds a place and a permit overtakes nobody.
         let inside = self.lanes[index].taken < self.lanes[index].places && self.has_permit(turn.permit.as_ref());
@@ -159,6 +192,8 @@ impl Queue {
             && let Some(known) = self.keys.get_mut(&key)
         {
             known.taken -= usize::from(inside);
+            self.totals.running -= usize::from(inside);
+            known.give_back(known.keep);
             if let Some(count) = known.limits.get_mut(&limit) {
                 *count -= 1;
                 if *count == 0 {
@@ -168,8 +203,73 @@ impl Queue {
             if known.limits.is_empty() {
                 self.keys.remove(&key);
             }
+            if self.is_shared {
+                self.changed.insert(key);
+            }
         }
         self.admit()
+    }
+
+    /// From now on permits are shared with other nodes, and have to be granted.
+    pub fn share(&mut self) {
+        self.is_shared = true;
+        self.changed.extend(self.keys.keys().cloned());
+    }
+
+    /// Keys of which something else may have to be said than was said last; they are told once.
+    pub fn take_changed(&mut self) -> HashSet<Arc<str>> {
+        std::mem::take(&mut self.changed)
+    }
+
+    /// Whether there are such keys.
+    #[must_use]
+    pub fn has_changed(&self) -> bool {
+        !self.changed.is_empty()
+    }
+
+    /// What is to be said of a key. What it does not say to be held is given back with this.
+    pub fn statement(&mut self, key: &Arc<str>) -> Statement {
+        let count = |permits: usize| u32::try_from(permits).unwrap_or(u32::MAX);
+        let Some(known) = self.keys.get_mut(key) else {
+            return Statement { key: key.clone(), limit: 0, held: 0, wanted: 0 };
+        };
+        let free = |lane: usize| self.lanes.get(lane).map_or(0, |lane| lane.places - lane.taken);
+        let could: usize = known.waiting.iter().map(|(lane, waiting)| (*waiting).min(free(*lane) + AHEAD)).sum();
+        let wanted = known.limit().min(known.taken + could).max(known.taken);
+        known.give_back(wanted);
+        Statement { key: key.clone(), limit: count(known.limit()), held: count(known.granted), wanted: count(wanted) }
+    }
+
+    /// Permits of a key are granted. Answers who comes in.
+    pub fn grant(&mut self, grant: &Grant) -> Vec<Guest> {
+        let Some(known) = self.keys.get_mut(&grant.key) else {
+            // Nobody is left to use them.
+            if grant.held > 0 {
+                self.changed.insert(grant.key.clone());
+            }
+            return Vec::new();
+        };
+        known.keep = grant.keep as usize;
+        // What is beyond is given back when somebody leaves, and not before: nodes with full lanes would hand it round.
+        known.granted = grant.held as usize;
+        if known.granted > known.taken {
+            self.changed.insert(grant.key.clone());
+        }
+        self.admit()
+    }
+
+    /// What was granted may be another's by now: who is inside goes on, and nobody comes in before it is granted again.
+    pub fn lapse(&mut self) {
+        for known in self.keys.values_mut() {
+            known.keep = 0;
+            known.give_back(0);
+        }
+    }
+
+    /// Those with a key.
+    #[must_use]
+    pub const fn totals(&self) -> Totals {
+        self.totals
     }
 
     /// How each lane is doing.
@@ -182,13 +282,14 @@ impl Queue {
     /// The keys for which somebody waits, those first for which most do.
     #[must_use]
     pub fn busy_keys(&self) -> Vec<KeyStanding> {
-        let mut busy: Vec<(&Arc<str>, &Key)> = self.keys.iter().filter(|(_, known)| known.waiting > 0).collect();
-        busy.sort_unstable_by(|(a, one), (b, other)| other.waiting.cmp(&one.waiting).then_with(|| a.cmp(b)));
+        let mut busy: Vec<(&Arc<str>, &Key)> =
+            self.keys.iter().filter(|(_, known)| !known.waiting.is_empty()).collect();
+        busy.sort_unstable_by(|(a, one), (b, other)| other.waiting().cmp(&one.waiting()).then_with(|| a.cmp(b)));
         let standing = |(key, known): (&Arc<str>, &Key)| KeyStanding {
             key: key.clone(),
             limit: known.limit(),
             taken: known.taken,
-            waiting: known.waiting,
+            waiting: known.waiting(),
         };
         busy.into_iter().map(standing).collect()
     }
@@ -198,7 +299,7 @@ impl Queue {
     }
 
     fn key_is_free(&self, key: Option<&Arc<str>>) -> bool {
-        key.and_then(|key| self.keys.get(key)).is_none_or(Key::is_free)
+        key.and_then(|key| self.keys.get(key)).is_none_or(|known| known.is_free(self.is_shared))
     }
 
     /// Lets everybody in who can come in now, in turn.
@@ -212,7 +313,18 @@ impl Queue {
                 admitted.push(guest);
             }
         }
+        if self.is_shared {
+            self.want_for_free_places();
+        }
         admitted
+    }
+
+    /// Whoever waits in a lane that has places needs permits for them.
+    fn want_for_free_places(&mut self) {
+        for lane in self.lanes.iter().filter(|lane| lane.taken < lane.places) {
+            let keys = lane.levels.iter().flat_map(|level| level.keys.in_turn());
+            self.changed.extend(keys.filter_map(|(key, _)| key.clone()));
+        }
     }
 
     /// Whose turn it is in a lane, if anybody can come in. Whoever is passed over ages.
@@ -242,6 +354,7 @@ impl Queue {
         self.lanes[asked.lane].taken += 1;
         if let Some(known) = asked.turn.permit.as_ref().and_then(|permit| self.keys.get_mut(&permit.key)) {
             known.taken += 1;
+            self.totals.running += 1;
         }
     }
 
@@ -249,7 +362,8 @@ impl Queue {
         let Some(Asked { lane, turn, .. }) = self.guests.get(&guest) else { return };
         let key = turn.permit.as_ref().map(|permit| permit.key.clone());
         if let Some(known) = key.as_ref().and_then(|key| self.keys.get_mut(key)) {
-            known.waiting += 1;
+            *known.waiting.entry(*lane).or_default() += 1;
+            self.totals.waiting += 1;
         }
         let level = &mut self.lanes[*lane].levels[level_of(turn.priority)];
         level.keys.entry(key).entry(turn.group.clone()).insert(guest);
@@ -260,7 +374,11 @@ impl Queue {
         let Some(Asked { lane, turn, .. }) = self.guests.get(&guest) else { return };
         let key = turn.permit.as_ref().map(|permit| permit.key.clone());
         if let Some(known) = key.as_ref().and_then(|key| self.keys.get_mut(key)) {
-            known.waiting -= 1;
+            if let Some(waiting) = known.waiting.get_mut(lane) {
+                *waiting -= 1;
+            }
+            known.waiting.retain(|_, waiting| *waiting > 0);
+            self.totals.waiting -= 1;
         }
         let keys = &mut self.lanes[*lane].levels[level_of(turn.priority)].keys;
         let groups = keys.entry(key.clone());

@@ -8,7 +8,7 @@
 //! actor's commands that touch memory alone (adopt, forget) take effect before the core hears the next event; and an
 //! activity that is stopped before it began does not begin.
 
-mod dice;
+pub(super) mod dice;
 mod invariants;
 mod journal;
 mod machine;

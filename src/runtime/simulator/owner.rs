@@ -74,6 +74,10 @@ pub struct Owner {
     /// Read from the mailbox since it was opened.
     pub read: BTreeSet<MessageId>,
     pub draining: bool,
+    /// It does nothing until then.
+    pub sleeps_until: Timestamp,
+    /// When its lease is over by its own clock, once it cannot renew it.
+    pub until: Option<Timestamp>,
     /// Mailbox commands are carried out in the order given.
     pub mail_at: Timestamp,
     pub wake_at: Option<Timestamp>,
@@ -100,6 +104,8 @@ impl Owner {
             settled: BTreeSet::new(),
             read: BTreeSet::new(),
             draining: false,
+            sleeps_until: now,
+            until: None,
             mail_at: now,
             wake_at: None,
             rings_at: None,

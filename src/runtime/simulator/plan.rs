@@ -21,6 +21,10 @@ pub enum Mutation {
     TurnsAreIgnored,
     /// The activities of a supervisor that died keep their places.
     TheDeadKeepTheirPlaces,
+    /// The journal takes what an owner decided that lost its partition.
+    NoFence,
+    /// Who slept past the end of its lease goes on where it was.
+    SleepersGoOn,
     /// Nobody notices that the mailbox is another one than it was.
     IdentityIsNotChecked,
 }
@@ -39,6 +43,9 @@ pub struct Plan {
     pub crashes_max: u32,
     /// Another owner takes over while this one goes on for a while.
     pub takeover: u64,
+    /// Owners have leases: one that cannot renew stops by its own clock, and the journal refuses what it decides after it
+    /// was taken over. Otherwise the versions alone must hold.
+    pub leased: bool,
     /// The supervisor dies, and another one begins in the same process.
     pub death: u64,
     /// The journal or the mailbox does not answer.
@@ -68,6 +75,7 @@ impl Plan {
             crash: 0,
             crashes_max: 0,
             takeover: 0,
+            leased: false,
             death: 0,
             unavailable: 0,
             forgets: 0,
@@ -87,6 +95,7 @@ impl Plan {
             plan.crash = or_never(dice, crash);
             plan.crashes_max = 6;
             plan.takeover = or_never(dice, 150);
+            plan.leased = dice.one_in(2);
             plan.death = or_never(dice, 150);
             plan.unavailable = or_never(dice, 25);
             plan.twice = or_never(dice, 20);

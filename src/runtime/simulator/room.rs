@@ -73,6 +73,14 @@ impl World {
     /// There is room for an activity.
     fn begin(&mut self, number: u32, envelope: Envelope, ours: bool) {
         let id = envelope.id.clone();
+        if !self.may_act(number) && self.plan.mutation != Some(Mutation::SleepersGoOn) {
+            // It is about to be stopped.
+            self.withheld += 1;
+            return self.give_back(number, &id);
+        }
+        if self.plan.leased && !self.is_current(number) {
+            return self.fail(format!("{id} acts for #{number}, which lost its partition"));
+        }
         let Some(owner) = self.owner(number) else { return };
         let (knows, ordered) = (owner.settled.contains(&id), owner.ordered.contains(&id));
         let settled = !self.journal.outbox.contains_key(&id);

@@ -151,11 +151,11 @@ impl World {
                     journal.quarantine(&id, reason);
                     Ok(())
                 };
-                let result = self.write(act);
+                let result = self.write(number, act);
                 self.answer(number, Event::SetAside { actor, id, result });
             }
             Command::Park { actor, id } => {
-                let result = self.write(|journal| journal.park(&actor, &id));
+                let result = self.write(number, |journal| journal.park(&actor, &id));
                 self.answer(number, Event::SetAside { actor, id, result });
             }
             Command::Sweep { lane, after, due_by, max } => {
@@ -176,7 +176,10 @@ impl World {
     }
 
     /// Writes to the journal, which may stay silent before or after it wrote.
-    fn write(&mut self, act: impl FnOnce(&mut Journal) -> Result<(), String>) -> Result<(), String> {
+    fn write(&mut self, number: u32, act: impl FnOnce(&mut Journal) -> Result<(), String>) -> Result<(), String> {
+        if self.is_fenced(number) {
+            return Err("another owner has the partition".to_owned());
+        }
         if self.strikes(self.plan.unavailable) {
             if self.dice.one_in(2) {
                 let _ = act(&mut self.journal);
@@ -187,6 +190,10 @@ impl World {
     }
 
     fn accuse(&mut self, number: u32, id: MessageId, deaths: u32) {
+        if self.is_fenced(number) {
+            let outstanding = Err("another owner has the partition".to_owned());
+            return self.answer(number, Event::Accused { id, outstanding });
+        }
         let silent = self.strikes(self.plan.unavailable);
         let written = !silent || self.dice.one_in(2);
         let outstanding = written && self.journal.accuse(&id, deaths);
@@ -272,6 +279,8 @@ impl World {
                     self.journal.ordered.insert(post.id.clone(), post.clone());
                 }
                 Outcome::Won
+            } else if self.is_fenced(number) {
+                Outcome::Fenced
             } else {
                 self.journal.commit(unit)
             }

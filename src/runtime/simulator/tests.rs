@@ -122,6 +122,9 @@ fn seeds_meet_every_fault() {
             ("supervisors that died alone", world.deaths as usize),
             ("activities that waited for their turn", world.turns_taken),
             ("activities that were given up before they began", world.recalled),
+            ("leases that could not be renewed", world.lapses as usize),
+            ("writes refused to owners that were taken over", world.fenced),
+            ("activities that did not begin after the lease", world.withheld),
             ("late mail of an owner that was taken over", world.mailed_late.len()),
             ("states that cannot be read for once", world.unreadable.len()),
             (
@@ -196,6 +199,16 @@ fn a_loser_that_keeps_its_state_is_noticed() {
 #[test]
 fn activities_that_do_not_wait_for_their_turn_are_noticed() {
     is_noticed(Mutation::TurnsAreIgnored);
+}
+
+#[test]
+fn a_journal_without_a_fence_is_noticed() {
+    is_noticed(Mutation::NoFence);
+}
+
+#[test]
+fn sleepers_that_go_on_are_noticed() {
+    is_noticed(Mutation::SleepersGoOn);
 }
 
 #[test]

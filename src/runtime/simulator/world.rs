@@ -38,6 +38,8 @@ pub enum Due {
     Open(Vec<MessageId>),
     /// The owner that was taken over stops.
     Expire(u32),
+    /// The lease of this owner has ended in the database.
+    LeaseEnds(u32),
     Drain,
     Stop(u32),
     /// The owner of this number finds that its mailbox forgot: it is emptied.
@@ -68,6 +70,12 @@ pub struct World {
     pub recalled: usize,
     /// Activities that came in after they had waited.
     pub turns_taken: usize,
+    /// Owners that could not renew their lease.
+    pub lapses: u32,
+    /// What the journal refused to owners that were taken over.
+    pub fenced: usize,
+    /// Activities that did not begin because the lease was over.
+    pub withheld: usize,
     /// Supervisors that died and whose process lived on.
     pub deaths: u32,
     /// Births that were answered with success.
@@ -106,6 +114,9 @@ impl World {
             crashes: 0,
             recalled: 0,
             turns_taken: 0,
+            lapses: 0,
+            fenced: 0,
+            withheld: 0,
             deaths: 0,
             accepted: BTreeSet::new(),
             runs: BTreeMap::new(),
@@ -170,7 +181,7 @@ impl World {
             && self.owners.iter().all(|owner| !owner.draining && owner.is_at_rest())
             && !self.agenda.values().any(|due| {
                 matches!(&**due, Due::Carry(_, task) if task.is_work())
-                    || matches!(**due, Due::Drain | Due::Open(_) | Due::Leave(..) | Due::Revive(_))
+                    || matches!(**due, Due::Drain | Due::Open(_) | Due::LeaseEnds(_) | Due::Leave(..) | Due::Revive(_))
             })
     }
 
@@ -211,6 +222,7 @@ impl World {
 
     fn step(&mut self, due: Due) {
         (self.now.0, self.steps, discriminant(&due)).hash(&mut self.hash);
+        let Some(due) = self.unless_asleep(due) else { return };
         match due {
             Due::Carry(number, task) => {
                 if self.owner(number).is_none() {
@@ -221,6 +233,10 @@ impl World {
                     return self.crash(None);
                 }
                 if self.is_current(number) && self.owners.len() == 1 && self.strikes(self.plan.takeover) {
+                    if self.plan.leased {
+                        self.lose_touch(number);
+                        return self.plan_in(0, Due::Carry(number, task));
+                    }
                     self.take_over(number);
                 }
                 let is_alone = self.owners.len() == 1 && self.owners.iter().all(|owner| !owner.draining);
@@ -234,6 +250,13 @@ impl World {
             Due::Ask(client) => self.ask(client),
             Due::Open(suspects) => self.open(&suspects),
             Due::Expire(number) => self.owners.retain(|owner| owner.number != number),
+            Due::LeaseEnds(number) => {
+                // It may have died since then.
+                if self.is_current(number) {
+                    self.note(|| format!("#{number} is taken over"));
+                    self.open(&[]);
+                }
+            }
             Due::Drain => self.drain(self.opened),
             Due::Stop(number) => self.report(number, Event::Stop, None),
             Due::Leave(node, guest) => self.leave(node, guest),
@@ -312,10 +335,63 @@ impl World {
         self.open(&[]);
     }
 
+    /// The owner cannot reach the database any more, and may sleep. It stops by its own clock before its lease ends there;
+    /// if it sleeps longer, others own the partition when it wakes up, and it finds out a little later.
+    fn lose_touch(&mut self, number: u32) {
+        let (lease, margin, sleeps) = (self.dice.ms(60, 200), self.dice.ms(10, 50), self.dice.ms(0, 500));
+        // A timer that went off meanwhile is heard a little after it wakes up.
+        let finds_out = sleeps + self.dice.ms(0, 40);
+        let now = self.now;
+        let Some(owner) = self.owner(number) else { return };
+        if owner.until.is_some() {
+            return;
+        }
+        owner.sleeps_until = now.plus_ms(sleeps);
+        owner.until = Some(now.plus_ms(lease - margin));
+        self.lapses += 1;
+        self.note(|| format!("#{number} sleeps for {sleeps} ms and has {lease} ms of its lease"));
+        let stops = if sleeps < lease - margin { lease - margin } else { finds_out };
+        self.plan_in(stops, Due::Expire(number));
+        self.plan_in(lease, Due::LeaseEnds(number));
+    }
+
+    /// What an owner that sleeps does, it does when it wakes up.
+    fn unless_asleep(&mut self, due: Due) -> Option<Due> {
+        let number = match &due {
+            Due::Carry(number, _) | Due::Report(number, ..) | Due::Stop(number) => *number,
+            Due::Drain => self.opened,
+            _ => return Some(due),
+        };
+        let wakes = self.owner(number).map_or(Timestamp(0), |owner| owner.sleeps_until);
+        if wakes <= self.now {
+            return Some(due);
+        }
+        self.plan_at(wakes, due);
+        None
+    }
+
+    /// Whether the owner may still act, by its own clock.
+    pub fn may_act(&mut self, number: u32) -> bool {
+        let now = self.now;
+        self.owner(number).is_some_and(|owner| owner.until.is_none_or(|until| now < until))
+    }
+
+    /// Whether the journal refuses what this owner writes.
+    pub fn is_fenced(&mut self, number: u32) -> bool {
+        let stale = self.plan.leased && !self.is_current(number);
+        if stale && self.plan.mutation == Some(Mutation::NoFence) {
+            self.fail(format!("#{number} writes although another owner has its partition"));
+            return false;
+        }
+        self.fenced += usize::from(stale);
+        stale
+    }
+
     /// The partition was let go in order; another owner opens it.
     pub fn hand_over(&mut self, number: u32) {
+        let waits_for_its_lease = self.owner(number).is_some_and(|owner| owner.until.is_some());
         self.owners.retain(|owner| owner.number != number);
-        if !self.is_current(number) {
+        if !self.is_current(number) || waits_for_its_lease {
             return;
         }
         self.plan_in(20, Due::Open(Vec::new()));

@@ -5,15 +5,17 @@
 
 mod asking;
 mod running;
+mod wanted;
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use self::running::Running;
+use self::wanted::Wanted;
 use actix::fut::wrap_future;
 use actix::{Actor, ActorContext, Addr, AsyncContext, Context, Handler, Message, SpawnHandle};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::activity::Activities;
 use super::actor::{self, Adopt, Decide, Entity};
@@ -21,6 +23,7 @@ use super::fold::Snapshot;
 use super::journal::committer::Committer;
 use super::journal::{Envelope, Journal, MessageId, Outcome, Stored};
 use super::kind::{Kind, Unreadable, caught};
+use super::lease::{Epoch, Lease};
 use super::mailbox::{Mailbox, Ring};
 use super::mailman::{Errand, Mailman, Swept};
 use super::partition::{Command, Event, Limits, LoadFailure, Partition};
@@ -30,6 +33,9 @@ use crate::domain::{Address, Timestamp};
 
 /// Events that wait for a supervisor before a sender has to wait; what is in hand is bounded by the core's limits.
 const MAILBOX: usize = 65_536;
+
+/// Pages of the outbox that are read at once: half of the journal's connections for reading.
+pub const SWEEPS_MAX: usize = 2;
 
 /// What all supervisors of a node share.
 pub struct Shared {
@@ -51,6 +57,8 @@ pub struct Shared {
     pub deps: actor::Deps,
     /// Partitions in all.
     pub partitions: u32,
+    /// Turns at sweeping the outbox.
+    pub sweeps: Semaphore,
     /// The supervisors of the partitions that are open here.
     pub supervisors: RwLock<HashMap<u32, Addr<Supervisor>>>,
 }
@@ -76,6 +84,13 @@ impl Shared {
 pub fn report(supervisor: &Addr<Supervisor>, event: Event) {
     #[expect(clippy::disallowed_methods, reason = "bounded by what is in hand; a supervisor that is gone begins anew")]
     supervisor.do_send(Happened(event));
+}
+
+/// Tells the root how far a partition is.
+fn reach(milestones: &mpsc::UnboundedSender<Reached>, partition: u32, lease: &Lease, milestone: Milestone) {
+    if milestones.send(Reached { partition, epoch: lease.epoch(), milestone }).is_err() {
+        tracing::debug!(partition, ?milestone, "nobody waits for this partition");
+    }
 }
 
 /// Something happened.
@@ -124,36 +139,56 @@ pub enum Milestone {
     Opened,
     /// Nothing is in hand any more.
     Drained,
+    /// The journal refuses what it decides: another node owns the partition.
+    Fenced,
+    /// It holds what only a newer release can read.
+    Newer,
+}
+
+/// A milestone that a supervisor reached.
+#[derive(Clone, Copy, Debug)]
+pub struct Reached {
+    /// Of which partition.
+    pub partition: u32,
+    /// In which epoch.
+    pub epoch: Option<Epoch>,
+    /// Which.
+    pub milestone: Milestone,
 }
 
 /// A partition's supervisor.
 pub struct Supervisor {
     partition: u32,
+    lease: Lease,
     core: Partition,
     shared: Arc<Shared>,
     entities: HashMap<Address, Addr<Entity>>,
     /// Activities that run, or wait for room; letting go of one stops it, also when this supervisor dies.
     running: HashMap<MessageId, Running>,
     mailman: Mailman,
+    wanted: Wanted,
     suspects: Vec<Envelope>,
-    milestones: mpsc::UnboundedSender<(u32, Milestone)>,
+    milestones: mpsc::UnboundedSender<Reached>,
     alarm: Option<(Timestamp, SpawnHandle)>,
 }
 
 impl Supervisor {
-    /// The supervisor of `partition`. It tries `suspects` before anything else, and says on `milestones` how far it is.
+    /// The supervisor of `partition`, which is ours by `lease`. It tries `suspects` before anything else, and says on `milestones` how far it is.
     #[must_use]
     pub fn new(
         partition: u32,
+        lease: Lease,
         limits: Limits,
         shared: Arc<Shared>,
         suspects: Vec<Envelope>,
-        milestones: mpsc::UnboundedSender<(u32, Milestone)>,
+        milestones: mpsc::UnboundedSender<Reached>,
     ) -> Self {
         Self {
             partition,
+            lease,
             core: Partition::new(limits),
             mailman: Mailman::start(partition, shared.clone()),
+            wanted: Wanted::start(shared.journal.clone()),
             shared,
             entities: HashMap::new(),
             running: HashMap::new(),
@@ -166,6 +201,9 @@ impl Supervisor {
     fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
         if let Event::Committed { actor, outcome: Outcome::Won, .. } = &event {
             self.shared.hub.announce(actor);
+        }
+        if let Event::Committed { outcome: Outcome::Fenced, .. } = &event {
+            self.reached(Milestone::Fenced);
         }
         let commands = self.core.on_event(event, self.shared.now());
         let mut loads = Vec::new();
@@ -232,9 +270,7 @@ impl Supervisor {
     }
 
     fn reached(&self, milestone: Milestone) {
-        if self.milestones.send((self.partition, milestone)).is_err() {
-            tracing::debug!(self.partition, ?milestone, "nobody waits for this partition");
-        }
+        reach(&self.milestones, self.partition, &self.lease, milestone);
     }
 
     fn set_alarm(&mut self, ctx: &mut Context<Self>) {
@@ -258,7 +294,8 @@ impl Supervisor {
         actix::spawn(async move {
             let read = shared.mailbox.read(partition, &lane, max, shared.now()).await;
             let envelopes = read.unwrap_or_else(|error| {
-                tracing::warn!(partition, %lane, %error, "the mailbox could not be read");
+                let why = error.source.to_string();
+                tracing::debug!(partition, %lane, why, "the mailbox could not be read; it is opened anew");
                 Vec::new()
             });
             let drained = envelopes.len() < max;
@@ -305,7 +342,8 @@ impl Supervisor {
                 Snapshot { version: stored.version, state: Some(state) }
             }
         };
-        let entity = Entity::new(address.clone(), kind.clone(), snapshot, ctx.address(), self.shared.deps.clone());
+        let (epoch, deps) = (self.lease.epoch(), self.shared.deps.clone());
+        let entity = Entity::new(address.clone(), kind.clone(), snapshot, epoch, ctx.address(), deps);
         self.entities.insert(address, entity.start());
         Ok(())
     }
@@ -357,7 +395,8 @@ impl Handler<HandOver> for Supervisor {
             && !self.entities.contains_key(&born.address)
         {
             let deps = self.shared.deps.clone();
-            let entity = Entity::new(born.address.clone(), kind.clone(), born.snapshot, ctx.address(), deps);
+            let (address, epoch) = (born.address.clone(), self.lease.epoch());
+            let entity = Entity::new(address, kind.clone(), born.snapshot, epoch, ctx.address(), deps);
             self.entities.insert(born.address.clone(), entity.start());
         }
         self.happened(Event::Born { actor: born.address, ordered: born.ordered }, ctx);
@@ -373,6 +412,10 @@ impl Handler<Read> for Supervisor {
                 for actor in read.actors {
                     let stored = found.remove(&actor);
                     let found = self.enter(actor.clone(), stored, ctx);
+                    if let Err(LoadFailure::Newer(why)) = &found {
+                        tracing::warn!(%actor, why, "an actor waits for a newer release of this service");
+                        self.reached(Milestone::Newer);
+                    }
                     self.happened(Event::Loaded { actor, found }, ctx);
                 }
             }

@@ -1,22 +1,24 @@
 //! Runs activities: in the room of their lane, stopped when asked, their panics caught.
 
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use actix::{AsyncContext, Context};
 use futures_util::FutureExt;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::wanted::Wanted;
 use super::{Shared, Supervisor, report};
 use crate::domain::{Address, EffectNo, Failure, Report};
 use crate::runtime::activity::Work;
 use crate::runtime::journal::{Envelope, MessageId};
 use crate::runtime::kind::{caught, panic_text};
+use crate::runtime::lease::Lease;
 use crate::runtime::partition::Event;
 use crate::runtime::room::{Guest, Place};
 use crate::runtime::watch::Hub;
 
-/// How long to wait before a journal that did not answer is asked again.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// How long a cancelled activity may take to clean up before it is dropped where it stands.
 const CANCEL_GRACE: Duration = Duration::from_millis(500);
 
@@ -38,12 +40,16 @@ impl Supervisor {
         let cancel = CancellationToken::new();
         let running = Running { guest: place.guest(), _stops: cancel.clone().drop_guard() };
         self.running.insert(envelope.id.clone(), running);
-        let (shared, supervisor) = (self.shared.clone(), ctx.address());
+        let (shared, supervisor, lease) = (self.shared.clone(), ctx.address(), self.lease.clone());
+        let wanted = (!ours).then(|| self.wanted.clone());
         actix::spawn(async move {
             let id = envelope.id.clone();
-            let run = run_activity(&shared, place, envelope, ours, &cancel);
+            let run = run_activity(&shared, place, envelope, wanted.as_ref(), &lease, &cancel);
             let event = tokio::select! {
                 biased;
+                // Before every step it takes: a process that was stopped and wakes up must not act for whoever owns the
+                // partition by now.
+                () = lapsed(&lease) => return,
                 event = run => event,
                 () = stopped(&cancel) => return,
             };
@@ -62,18 +68,24 @@ impl Supervisor {
     }
 }
 
+/// Ready once the lease is over. It wakes nobody: what runs is cancelled by then.
+async fn lapsed(lease: &Lease) {
+    poll_fn(|_| if lease.is_held() { Poll::Pending } else { Poll::Ready(()) }).await;
+}
+
 async fn stopped(cancel: &CancellationToken) {
     cancel.cancelled().await;
     tokio::time::sleep(CANCEL_GRACE).await;
 }
 
-/// Runs an activity once there is room, and holds its place until it has ended; `None` when its effect turned out to be
-/// settled.
+/// Runs an activity once there is room, and holds its place until it has ended. `wanted` is asked whether it must still
+/// happen, unless that is known; `None` when it must not.
 async fn run_activity(
     shared: &Shared,
     mut place: Place,
     envelope: Envelope,
-    ours: bool,
+    wanted: Option<&Wanted>,
+    lease: &Lease,
     cancel: &CancellationToken,
 ) -> Option<Event> {
     tokio::select! {
@@ -82,14 +94,16 @@ async fn run_activity(
         () = cancel.cancelled() => return None,
         () = place.entered() => {}
     }
-    if !ours && !still_wanted(shared, &envelope.id, cancel).await {
+    if let Some(wanted) = wanted
+        && !still_wanted(wanted, &envelope.id, cancel).await
+    {
         return None;
     }
     let Some(effect) = envelope.id.effect() else {
         tracing::error!(id = %envelope.id, "an activity was ordered by no effect");
         return None;
     };
-    let work = Work::new(envelope, shared.journal.clone());
+    let work = Work::new(envelope, lease.epoch(), shared.journal.clone());
     let shown = Shown { hub: &shared.hub, actor: &work.actor, effect };
     let outcome = run_caught(shared, &work, effect, cancel).await;
     drop(shown);
@@ -112,17 +126,12 @@ impl Drop for Shown<'_> {
     }
 }
 
-/// Whether an effect that another owner may have settled is still outstanding. A journal that does not answer is asked again: an
-/// activity that starts once too often may act twice.
-async fn still_wanted(shared: &Shared, id: &MessageId, cancel: &CancellationToken) -> bool {
-    while !cancel.is_cancelled() {
-        match shared.journal.still_outstanding(std::slice::from_ref(id)).await {
-            Ok(outstanding) => return !outstanding.is_empty() && !cancel.is_cancelled(),
-            Err(error) => tracing::warn!(%id, %error, "the outbox does not say whether an activity is still wanted"),
-        }
-        tokio::time::sleep(ASK_AGAIN).await;
+/// Whether an effect that another owner may have settled is still outstanding.
+async fn still_wanted(wanted: &Wanted, id: &MessageId, cancel: &CancellationToken) -> bool {
+    tokio::select! {
+        () = cancel.cancelled() => false,
+        wanted = wanted.is(id) => wanted && !cancel.is_cancelled(),
     }
-    false
 }
 
 async fn run_caught(

@@ -3,6 +3,6 @@
 mod poison;
 mod reviving;
 mod running;
-mod support;
-mod toy;
+pub mod support;
+pub mod toy;
 mod turns;

@@ -155,9 +155,12 @@ impl Node {
             activities,
             lanes: lanes(),
             clock,
+            leases: None,
             inflight: Some(inflight),
             limits,
             partitions: PARTITIONS,
+            wire: None,
+            permits: None,
         })
         .await
         .unwrap();

@@ -14,7 +14,7 @@ async fn set_aside(server: &Server, id: &str) -> (String, std::sync::Arc<tokio::
     let address = task::address(&TaskId::parse(id).unwrap());
     let outstanding = server.engine.journal().outstanding(&address, 10).await.unwrap();
     let effect = outstanding[0].id.clone();
-    assert!(server.engine.journal().quarantine(&effect, "it killed the process", now()).await.unwrap());
+    assert!(server.engine.journal().quarantine(&effect, "it killed the process", None, now()).await.unwrap());
     (effect.to_string(), held)
 }
 

@@ -109,10 +109,10 @@ async fn random_histories_end_the_same_on_both_databases() {
             let sender = actor(&mut random);
             let message = effect(&sender, random.random_range(1..9), 0);
             for fixture in [&left, &right] {
-                fixture.journal.park(&message, &target).await.unwrap();
+                fixture.journal.park(&message, &target, None).await.unwrap();
                 if call % 5 == 0 {
-                    fixture.journal.quarantine(&message, "why not", Timestamp(5)).await.unwrap();
-                    fixture.journal.note_deaths(&id(&format!("{sender}:1:0")), call as u32 % 3).await.unwrap();
+                    fixture.journal.quarantine(&message, "why not", None, Timestamp(5)).await.unwrap();
+                    fixture.journal.note_deaths(&id(&format!("{sender}:1:0")), call as u32 % 3, None).await.unwrap();
                 }
             }
         }

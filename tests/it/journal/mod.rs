@@ -1,6 +1,7 @@
 //! The journal's behaviour, the same on SQLite and on PostgreSQL.
 
 mod away;
+mod fence;
 mod fixture;
 mod histories;
 mod outbox;

@@ -56,14 +56,14 @@ async fn an_activity_begins_for_the_first_time_once(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10), ("y", 20)]).await;
     let (first, second) = (&posts[0].id, &posts[1].id);
-    assert!(fixture.journal.note_begun(first).await.unwrap());
-    assert!(!fixture.journal.note_begun(first).await.unwrap(), "it may have acted");
-    assert!(fixture.journal.note_begun(second).await.unwrap(), "another one has not begun");
-    assert!(!fixture.journal.note_begun(&id("never/was:1:0")).await.unwrap(), "what is settled may have acted");
+    assert!(fixture.journal.note_begun(first, None).await.unwrap());
+    assert!(!fixture.journal.note_begun(first, None).await.unwrap(), "it may have acted");
+    assert!(fixture.journal.note_begun(second, None).await.unwrap(), "another one has not begun");
+    assert!(!fixture.journal.note_begun(&id("never/was:1:0"), None).await.unwrap(), "what is settled may have acted");
     // What was set aside and comes back may have acted too.
-    fixture.journal.quarantine(second, "a reason", Timestamp(30)).await.unwrap();
+    fixture.journal.quarantine(second, "a reason", None, Timestamp(30)).await.unwrap();
     fixture.journal.replay(second, Timestamp(40)).await.unwrap();
-    assert!(!fixture.journal.note_begun(second).await.unwrap());
+    assert!(!fixture.journal.note_begun(second, None).await.unwrap());
 }
 
 async fn a_loser_posts_and_settles_nothing(backend: Backend) {
@@ -131,9 +131,9 @@ async fn what_is_set_aside_comes_back_under_its_own_id(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10), ("y", 20)]).await;
     let journal = &fixture.journal;
-    assert!(journal.note_deaths(&posts[0].id, 1).await.unwrap());
-    assert!(journal.quarantine(&posts[0].id, "it kills", Timestamp(77)).await.unwrap());
-    assert!(!journal.quarantine(&posts[0].id, "it kills", Timestamp(78)).await.unwrap());
+    assert!(journal.note_deaths(&posts[0].id, 1, None).await.unwrap());
+    assert!(journal.quarantine(&posts[0].id, "it kills", None, Timestamp(77)).await.unwrap());
+    assert!(!journal.quarantine(&posts[0].id, "it kills", None, Timestamp(78)).await.unwrap());
     assert_eq!(fixture.outbox().await, [posts[1].id.as_str()]);
     assert_eq!(journal.dead_count().await.unwrap(), 1);
     let letter = journal.dead_show(&posts[0].id).await.unwrap().unwrap();
@@ -151,7 +151,7 @@ async fn what_is_set_aside_can_be_dropped(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10)]).await;
     assert!(!fixture.journal.drop_dead(&posts[0].id).await.unwrap());
-    assert!(fixture.journal.quarantine(&posts[0].id, "no\0use", Timestamp(1)).await.unwrap());
+    assert!(fixture.journal.quarantine(&posts[0].id, "no\0use", None, Timestamp(1)).await.unwrap());
     assert!(fixture.journal.drop_dead(&posts[0].id).await.unwrap());
     assert_eq!(fixture.journal.dead_show(&posts[0].id).await.unwrap(), None);
     assert!(fixture.outbox().await.is_empty());
@@ -161,18 +161,18 @@ async fn deaths_noted_twice_count_once(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10)]).await;
     for (deaths, noted) in [(1, 1), (1, 1), (2, 2), (1, 2)] {
-        assert!(fixture.journal.note_deaths(&posts[0].id, deaths).await.unwrap());
+        assert!(fixture.journal.note_deaths(&posts[0].id, deaths, None).await.unwrap());
         assert_eq!(fixture.journal.outstanding(&vessel("sender"), 1).await.unwrap()[0].deaths, noted);
     }
-    assert!(!fixture.journal.note_deaths(&id("never/was:1:0"), 1).await.unwrap());
+    assert!(!fixture.journal.note_deaths(&id("never/was:1:0"), 1, None).await.unwrap());
 }
 
 async fn a_parked_message_comes_back_with_the_birth_of_its_target(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10), ("y", 10)]).await;
     let (x, y) = (harbour("x"), harbour("y"));
-    assert!(fixture.journal.park(&posts[0].id, &x).await.unwrap());
-    assert!(fixture.journal.park(&posts[1].id, &y).await.unwrap());
+    assert!(fixture.journal.park(&posts[0].id, &x, None).await.unwrap());
+    assert!(fixture.journal.park(&posts[1].id, &y, None).await.unwrap());
     let partition = partition_of(&x, PARTITIONS);
     let swept = async || fixture.journal.sweep(partition, DECIDE, Timestamp(99), None, 10).await.unwrap();
     assert!(swept().await.is_empty());
@@ -187,15 +187,15 @@ async fn a_message_to_an_actor_that_exists_is_not_parked(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10)]).await;
     fixture.win(unit(&harbour("x"), 0, &["born"])).await;
-    assert!(!fixture.journal.park(&posts[0].id, &harbour("x")).await.unwrap());
-    assert!(!fixture.journal.park(&id("never/was:1:0"), &harbour("y")).await.unwrap());
+    assert!(!fixture.journal.park(&posts[0].id, &harbour("x"), None).await.unwrap());
+    assert!(!fixture.journal.park(&id("never/was:1:0"), &harbour("y"), None).await.unwrap());
 }
 
 async fn a_parked_message_settled_in_the_commit_of_the_birth_is_gone(backend: Backend) {
     let fixture = Fixture::new(backend).await;
     let posts = posted(&fixture, &[("x", 10), ("x", 20)]).await;
     for post in &posts {
-        assert!(fixture.journal.park(&post.id, &harbour("x")).await.unwrap());
+        assert!(fixture.journal.park(&post.id, &harbour("x"), None).await.unwrap());
     }
     let mut cancel = unit(&vessel("sender"), 1, &["cancel"]);
     cancel.settled = vec![posts[0].id.clone()];
@@ -212,7 +212,7 @@ async fn lanes_tell_what_waits(backend: Backend) {
     unit.posts = (0..5).map(|index| post(&unit, index, &harbour("x"), 10 + i64::from(index))).collect();
     unit.posts[4].lane = "dock".into();
     fixture.win(unit).await;
-    assert!(fixture.journal.park(&effect(&vessel("sender"), 1, 0), &harbour("x")).await.unwrap());
+    assert!(fixture.journal.park(&effect(&vessel("sender"), 1, 0), &harbour("x"), None).await.unwrap());
     let lanes = fixture.journal.lanes().await.unwrap();
     let told: Vec<_> = lanes.iter().map(|lane| (&*lane.lane, lane.waiting, lane.oldest_due, lane.parked)).collect();
     assert_eq!(told, [("decide", 3, Some(Timestamp(11)), 1), ("dock", 1, Some(Timestamp(14)), 0)]);

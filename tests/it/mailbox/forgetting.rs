@@ -1,11 +1,12 @@
 //! What mailboxes in Redis promise beyond: of several nodes, and of a Redis that forgets, refuses or is away.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::journal::DECIDE;
 use mixvideo::runtime::mailbox::Ring;
-use mixvideo::runtime::redis::{Error, News, Unfit, cmd};
+use mixvideo::runtime::redis::{Address, Error, News, Redis, Unfit, cmd};
 
 use super::{LIMIT, for_lane, held, ids, letters, now, of, rings};
 use crate::redis_server::{Server, Watched, connect, prefix, single};
@@ -174,6 +175,19 @@ async fn failover_by_sentinel_is_noticed_and_the_mailboxes_are_filled_again() {
     mailbox.post(0, letters(&["a"])).await.unwrap();
     assert_eq!(ids(&*mailbox, 0, DECIDE, 9).await, ["a"]);
     assert!(redis.standing().servers[0].address.contains(&watched.replica.port.to_string()));
+}
+
+#[tokio::test]
+async fn encrypted_address_of_a_server_that_does_not_encrypt_is_away_with_a_reason() {
+    let address = Address::parse(&single().replace("redis://", "rediss://")).unwrap();
+    let redis = Redis::start(address, prefix(), Arc::new(SystemClock)).unwrap();
+    until("a reason is given", async || {
+        let error = redis.standing().away.map_or_else(String::new, |away| away.error);
+        assert!(!error.contains("thread"), "{error}");
+        error.contains("Redis")
+    })
+    .await;
+    println!("{}", redis.standing().sentence(SystemClock.now()));
 }
 
 #[tokio::test]

@@ -47,6 +47,26 @@ fn who_signed_in_runs_what_costs_nothing_and_is_asked_to_pay_for_the_rest() {
 }
 
 #[test]
+fn who_signed_in_buys_for_nobody_else_and_asks_for_no_refund() {
+    signing(async |signing| {
+        let (ada, ada_id) = signing.token_of("ada").await;
+        let checkout = async |user_id: &str| {
+            let body = json!({ "userId": user_id, "metadata": { "imageUrl": PICTURE } });
+            signing.server.post_as(&ada, "/payment/checkout/film", body).await.status.as_u16()
+        };
+        let own = checkout(&ada_id).await;
+        assert!(![401, 402, 403, 404].contains(&own), "a user cannot buy what costs something: {own}");
+        assert_eq!(checkout("user_other").await, 403);
+        let history = async |user_id: &str| {
+            signing.server.get_as(&ada, &format!("/payment/history?userId={user_id}")).await.status.as_u16()
+        };
+        assert_eq!((history(&ada_id).await, history("user_other").await), (200, 404));
+        let refund = signing.server.post_as(&ada, "/payment/refund/pay_x", json!({ "reason": "user_request" })).await;
+        assert_eq!(refund.status, 403, "{}", refund.body);
+    });
+}
+
+#[test]
 fn what_is_anothers_is_not_found() {
     signing(async |signing| {
         free_template(&signing).await;

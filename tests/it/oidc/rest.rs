@@ -7,9 +7,9 @@ use super::{APP, parameter, signing, text};
 
 /// Whether a file of the directory holds `needle`.
 fn holds(directory: &Path, needle: &str) -> bool {
-    let files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    files.into_iter().any(|file| {
-        let bytes = std::fs::read(file).unwrap();
+    let mut files = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    files.any(|file| {
+        let bytes = if file.is_file() { std::fs::read(file).unwrap() } else { Vec::new() };
         bytes.windows(needle.len()).any(|part| part == needle.as_bytes())
     })
 }

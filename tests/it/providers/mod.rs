@@ -3,7 +3,7 @@
 mod aimock;
 mod bundled;
 mod cancels;
-mod double;
+pub mod double;
 mod doubts;
 mod jobs;
 mod kills;
@@ -44,13 +44,19 @@ const SECRET: &str = "whsec_bWl4dmlkZW8gdGVzdHMgc2lnbiB3aXRoIHRoaXM=";
 /// The key that the doubles ask for.
 const KEY: &str = "r8_swordfish";
 
-fn film_of(prompt: &str) -> Value {
+pub fn film_of(prompt: &str) -> Value {
     json!({ "type": "video_generation", "templateCode": "photo-to-video", "parameters": { "prompt": prompt } })
 }
 
-/// A server whose provider `films` is `replicate`; not started. It looks often and forgets doubts soon.
+/// A server whose provider `films` is `replicate`; not started.
 async fn service(replicate: &Replicate) -> Service {
     let mut service = Service::sqlite().await;
+    set_up(&mut service, replicate);
+    service
+}
+
+/// Has the provider `films` be `replicate`; it is looked at often and doubts are forgotten soon.
+pub fn set_up(service: &mut Service, replicate: &Replicate) {
     service.define("film.toml", FILM);
     service.set("PROVIDERS__FILMS__PRESET", "replicate");
     service.set("PROVIDERS__FILMS__BASE_URL", replicate.base());
@@ -63,7 +69,6 @@ async fn service(replicate: &Replicate) -> Service {
     service.set("FETCH__ALLOW_HOSTS", replicate.address);
     service.tell("FILMS_KEY", KEY);
     service.tell("FILMS_SECRET", SECRET);
-    service
 }
 
 /// The same, started with the bundled templates.

@@ -39,6 +39,9 @@ const POLL_EVERY: Duration = Duration::from_secs(5);
 /// How long an owner rests before it tries again to open a mailbox that it doubts.
 const REOPEN_EVERY: Duration = Duration::from_millis(250);
 
+/// Of so many failures to open a mailbox anew, one is spoken of.
+const COMPLAIN_EVERY: u32 = 40;
+
 /// The mailboxes of all partitions, in Redis.
 pub struct Redis {
     redis: redis::Redis,
@@ -269,6 +272,7 @@ impl Mailbox for Redis {
 
     async fn rang(&self, partition: u32) -> Ring {
         let Ok(place) = self.place(partition) else { return std::future::pending().await };
+        let mut failures = 0_u32;
         loop {
             if let (Some(why), Some(epoch)) = (place.doubted(), place.epoch()) {
                 match self.open_anew(partition, epoch).await {
@@ -276,8 +280,14 @@ impl Mailbox for Redis {
                         tracing::warn!(partition, why, "a mailbox was emptied, and is filled again from the outbox");
                         return Ring::Forgot;
                     }
-                    Err(error) => tracing::debug!(partition, why, %error, "a mailbox is in doubt"),
+                    // A Redis that is away is spoken of elsewhere, once for all partitions.
+                    Err(error) if failures.is_multiple_of(COMPLAIN_EVERY) && self.redis.standing().away.is_none() => {
+                        let error = error.source;
+                        tracing::warn!(partition, why, %error, "a mailbox is in doubt and cannot be opened anew");
+                    }
+                    Err(_) => {}
                 }
+                failures += 1;
                 tokio::time::sleep(REOPEN_EVERY).await;
                 continue;
             }

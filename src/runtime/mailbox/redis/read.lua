@@ -7,12 +7,14 @@ if redis.call('GET', base) ~= known then
 end
 local entries, timers = base .. ':in:' .. name, base .. ':due:' .. name
 local at, letters = base .. ':at', base .. ':letters'
+local full = false
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'LIMIT', 0, 512)) do
   local letter = redis.call('HGET', letters, id)
   if letter then
     -- A server whose memory is full takes nothing in; what is in it must be read all the same.
     local entry = redis.pcall('XADD', entries, '*', 'l', letter)
     if type(entry) == 'table' and entry.err then
+      full = true
       break
     end
     redis.call('HSET', at, id, entry .. ' ' .. name)
@@ -22,4 +24,8 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', timers, '-inf', now, 'LIMIT', 0,
 end
 local read = redis.call('XRANGE', entries, '(' .. ARGV[4], '+', 'COUNT', ARGV[5])
 local next = redis.call('ZRANGE', timers, 0, 0, 'WITHSCORES')
+if full then
+  -- Tried again in a second, not at once.
+  return { read, string.format('%.0f', tonumber(now) + 1000) }
+end
 return { read, next[2] or '' }

@@ -73,7 +73,7 @@ fn each_execution_shows_how_far_it_is() {
         let journal = server.engine.journal();
         let task = mixvideo::domain::ids::TaskId::parse("aside").unwrap();
         let effect = journal.outstanding(&mixvideo::domain::task::address(&task), 1).await.unwrap()[0].id.clone();
-        assert!(journal.quarantine(&effect, "poison", crate::server::now()).await.unwrap());
+        assert!(journal.quarantine(&effect, "poison", None, crate::server::now()).await.unwrap());
         let list = server.get("/templates/executions/user/u").await;
         let shown: Vec<(&str, bool)> = list.data()["executions"]
             .as_array()

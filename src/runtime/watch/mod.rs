@@ -2,13 +2,29 @@
 //!
 //! News is a hint, never the state: a watcher reads the row, waits, and reads again, with a slow poll for news that got
 //! lost. Progress lives here too because it is news that is not worth a commit.
+//!
+//! With several nodes a [`Relay`] passes news on to the others and takes theirs in; the hub of a node alone has none.
+
+mod gathering;
+mod in_process;
+mod redis;
+mod relay;
+#[cfg(test)]
+mod tests;
+mod wire;
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
 use crate::domain::{Address, EffectNo};
+use gathering::Gathering;
+
+pub use in_process::InProcess;
+pub use redis::RedisWire;
+pub use relay::{PROGRESS_KEPT, Pace, Relay};
+pub use wire::{Away, Heard, ProgressChange, Wire};
 
 /// Watchers at most; one more is told to poll.
 pub const WATCHERS_MAX: usize = 20_000;
@@ -21,6 +37,8 @@ pub struct Hub(Arc<Inner>);
 struct Inner {
     watched: Mutex<AllWatched>,
     progress: Mutex<HashMap<Address, BTreeMap<EffectNo, f32>>>,
+    /// What the other nodes are to hear; set once, when there are others.
+    outgoing: OnceLock<Arc<Gathering>>,
 }
 
 #[derive(Default)]
@@ -56,46 +74,85 @@ impl Hub {
             return Err(TooManyWatchers);
         }
         watched.watchers += 1;
+        let is_first = watched.watchers == 1;
         let new = || Watched { news: watch::Sender::new(0), watchers: 0 };
         let known = watched.actors.entry(actor.clone()).or_insert_with(new);
         known.watchers += 1;
-        Ok(Watcher { hub: self.clone(), actor: actor.clone(), news: known.news.subscribe() })
+        let news = known.news.subscribe();
+        drop(watched);
+        if is_first && let Some(outgoing) = self.0.outgoing.get() {
+            outgoing.begin_to_watch();
+        }
+        Ok(Watcher { hub: self.clone(), actor: actor.clone(), news })
     }
 
-    /// Something about `actor` changed.
+    /// Something about `actor` changed. Never waits: this is called for every commit.
     pub fn announce(&self, actor: &Address) {
-        if let Some(watched) = lock(&self.0.watched).actors.get(actor) {
-            watched.news.send_modify(|count| *count += 1);
+        self.wake(actor);
+        if let Some(outgoing) = self.0.outgoing.get() {
+            outgoing.announce(actor);
         }
     }
 
     /// An activity got on: `fraction` of it, from 0 to 1, is done.
     pub fn progressed(&self, actor: &Address, effect: EffectNo, fraction: f32) {
-        lock(&self.0.progress).entry(actor.clone()).or_default().insert(effect, fraction.clamp(0.0, 1.0));
-        self.announce(actor);
+        let fraction = fraction.clamp(0.0, 1.0);
+        lock(&self.0.progress).entry(actor.clone()).or_default().insert(effect, fraction);
+        self.wake(actor);
+        if let Some(outgoing) = self.0.outgoing.get() {
+            outgoing.progressed(actor, effect, Some(fraction));
+        }
     }
 
     /// An activity ended or was stopped.
     pub fn ended(&self, actor: &Address, effect: EffectNo) {
         let mut progress = lock(&self.0.progress);
-        if let Some(effects) = progress.get_mut(actor) {
-            effects.remove(&effect);
-            if effects.is_empty() {
-                progress.remove(actor);
-            }
+        let Some(effects) = progress.get_mut(actor) else { return };
+        let was_told = effects.remove(&effect).is_some();
+        if effects.is_empty() {
+            progress.remove(actor);
+        }
+        drop(progress);
+        if was_told && let Some(outgoing) = self.0.outgoing.get() {
+            outgoing.progressed(actor, effect, None);
         }
     }
 
-    /// How far the actor's running activities are.
+    /// How far the actor's activities are that run on this node.
     #[must_use]
     pub fn progress(&self, actor: &Address) -> BTreeMap<EffectNo, f32> {
         lock(&self.0.progress).get(actor).cloned().unwrap_or_default()
     }
 
-    /// Actors that are watched.
+    /// Actors that are watched on this node.
     #[must_use]
     pub fn watched(&self) -> usize {
         lock(&self.0.watched).actors.len()
+    }
+
+    fn wake(&self, actor: &Address) {
+        if let Some(watched) = lock(&self.0.watched).actors.get(actor) {
+            watched.news.send_modify(|count| *count += 1);
+        }
+    }
+
+    /// The actors that are watched on this node.
+    fn all_watched(&self) -> Vec<Address> {
+        lock(&self.0.watched).actors.keys().cloned().collect()
+    }
+
+    /// The progress of all activities that run on this node.
+    fn all_progress(&self) -> Vec<ProgressChange> {
+        let progress = lock(&self.0.progress);
+        let of = |(actor, effects): (&Address, &BTreeMap<EffectNo, f32>)| -> Vec<ProgressChange> {
+            let change = |(effect, fraction): (&EffectNo, &f32)| ProgressChange {
+                actor: actor.clone(),
+                effect: *effect,
+                fraction: Some(*fraction),
+            };
+            effects.iter().map(change).collect()
+        };
+        progress.iter().flat_map(of).collect()
     }
 }
 
@@ -126,21 +183,5 @@ impl Drop for Watcher {
                 watched.actors.remove(&self.actor);
             }
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn watchers_of_one_actor_are_bounded_too_and_leave_room_when_they_go() {
-        let (hub, popular) = (Hub::default(), Address::new("clerk", "1"));
-        let watchers: Vec<Watcher> = (0..WATCHERS_MAX).map(|_| hub.watch(&popular).unwrap()).collect();
-        assert!(hub.watch(&popular).is_err());
-        assert!(hub.watch(&Address::new("clerk", "2")).is_err());
-        drop(watchers);
-        assert_eq!(hub.watched(), 0);
-        assert!(hub.watch(&popular).is_ok());
     }
 }
