@@ -239,18 +239,7 @@ impl Engine {
         let root = Root::start(shared.clone(), limits, leases, restarts.clone(), open.clone());
         let draining = AtomicBool::new(false);
         let posting = Arc::new(Semaphore::new(POSTING_MAX));
-        Ok(Self(Arc::new(Inner {
-            shared,
-            root,
-            relay,
-            sharing,
-            horizon_ms,
-            restarts,
-            open,
-            seen,
-            draining,
-            posting,
-        })))
+        Ok(Self(Arc::new(Inner { shared, root, relay, sharing, horizon_ms, restarts, open, seen, draining, posting })))
     }
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
