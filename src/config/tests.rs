@@ -71,12 +71,12 @@ fn other_variables_of_the_environment_are_not_ours() {
 
 #[test]
 fn unknown_keys_are_refused_with_those_that_exist() {
-    let (_directory, sources) = with_file("[files]\nurl_expiri_seconds = 5\n[stripe]\nsecret_key = \"sk\"\n");
+    let (_directory, sources) = with_file("[files]\nurl_expiri_seconds = 5\n[strip]\nsecret_key = \"sk\"\n");
     let faults = faults(&sources);
     assert_eq!(faults.len(), 2, "{faults:?}");
     assert!(faults[0].contains("`files.url_expiri_seconds`"), "{faults:?}");
     assert!(faults[0].ends_with("mine.toml is not known; [files] has url_expiry_seconds"), "{faults:?}");
-    assert!(faults[1].contains("`stripe.secret_key`") && faults[1].contains("the sections are"), "{faults:?}");
+    assert!(faults[1].contains("`strip.secret_key`") && faults[1].contains("the sections are"), "{faults:?}");
 }
 
 #[test]

@@ -102,7 +102,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// What operators did, the newest first.
-#[utoipa::path(get, path = "/ops/audit", tag = "ops", params(openapi::Paging),
+#[utoipa::path(get, path = "/ops/audit", tag = "ops", operation_id = "audit", params(openapi::Paging),
     responses((status = 200, description = "Actions", body = openapi::Success<ActionList>), openapi::Operating))]
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Result<Reply, Error> {
     let page = Query::of(&request)?.page()?;

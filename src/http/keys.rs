@@ -115,7 +115,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 }
 
 /// Keys, the oldest first.
-#[utoipa::path(get, path = "/ops/keys", tag = "ops", params(openapi::Paging),
+#[utoipa::path(get, path = "/ops/keys", tag = "ops", operation_id = "keys", params(openapi::Paging),
     responses((status = 200, description = "Keys", body = openapi::Success<KeyList>), openapi::Operating))]
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Result<Reply, Error> {
     let page = Query::of(&request)?.page()?;
@@ -150,7 +150,7 @@ fn unrepeatable(request: &HttpRequest) -> Result<(), Error> {
 }
 
 /// Makes a key, which is shown in this answer alone.
-#[utoipa::path(post, path = "/ops/keys", tag = "ops", request_body = CreateKey,
+#[utoipa::path(post, path = "/ops/keys", tag = "ops", operation_id = "create_key", request_body = CreateKey,
     responses((status = 200, description = "The key", body = openapi::Success<Made>), openapi::Managing))]
 pub(super) async fn create(request: HttpRequest, payload: web::Payload, state: Data<State>) -> Result<Reply, Error> {
     unrepeatable(&request)?;
@@ -192,7 +192,7 @@ pub(super) async fn create(request: HttpRequest, payload: web::Payload, state: D
 }
 
 /// Makes a key that takes another one's place: both work until the overlap is over.
-#[utoipa::path(post, path = "/ops/keys/{id}/rotate", tag = "ops", request_body = Option<RotateKey>,
+#[utoipa::path(post, path = "/ops/keys/{id}/rotate", tag = "ops", operation_id = "rotate_key", request_body = Option<RotateKey>,
     params(("id" = String, Path)),
     responses((status = 200, description = "The new key", body = openapi::Success<Made>), openapi::Managing))]
 pub(super) async fn rotate(
@@ -213,7 +213,7 @@ pub(super) async fn rotate(
 }
 
 /// Ends a key: within seconds it opens nothing.
-#[utoipa::path(post, path = "/ops/keys/{id}/revoke", tag = "ops", params(("id" = String, Path)),
+#[utoipa::path(post, path = "/ops/keys/{id}/revoke", tag = "ops", operation_id = "revoke_key", params(("id" = String, Path)),
     responses((status = 200, description = "It no longer works", body = openapi::Success<Revoked>), openapi::Operating))]
 pub(super) async fn revoke(path: Path<String>, state: Data<State>) -> Result<Reply, Error> {
     if !state.keys.revoke(&path, state.now()).await? {

@@ -141,6 +141,16 @@ failures!(
 );
 
 failures!(
+    /// How calls fail whose secret link is all that they need.
+    Linked as Failure {
+        Invalid 400 "A parameter is invalid",
+        NotFound 404 "There is no such thing",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+failures!(
     /// How calls fail that are for operators.
     Operating as Failure {
         Invalid 400 "A parameter is invalid",

@@ -31,6 +31,7 @@ pub(super) fn born(request: Request, moment: Moment) -> Decision<State, Effect> 
         intent: None,
         first_sent_at: None,
         spent: 0,
+        in_doubt: false,
         under_way: None,
         timer: None,
         tries: 0,
@@ -144,21 +145,25 @@ impl Turn {
             _ if self.state.status.is_settled() => {}
             (What::Send, Fact::Rejected { code, message }) => self.failed(Failure { code, message }),
             (What::Send, Fact::NotDone { retry_after_ms, .. }) => {
-                self.state.status = Status::Reserved;
+                // That this send did nothing says nothing of one before it.
+                let in_doubt = self.state.in_doubt;
+                self.state.status = if in_doubt { Status::OutcomeUnknown } else { Status::Reserved };
                 let asked = retry_after_ms.and_then(|ms| i64::try_from(ms).ok()).unwrap_or(0);
                 self.rest(asked);
             }
             (What::Send, Fact::Unknown { spent, .. }) => {
-                self.state.status = Status::OutcomeUnknown;
                 self.state.spent += u32::from(spent);
-                self.rest(0);
+                self.doubt();
             }
-            (What::Send, Fact::Session(_) | Fact::Refunds(_)) => {
-                self.state.status = Status::OutcomeUnknown;
-                self.rest(0);
-            }
+            (What::Send, Fact::Session(_) | Fact::Refunds(_)) => self.doubt(),
             (What::Ask, _) => self.rest(0),
         }
+    }
+
+    fn doubt(&mut self) {
+        self.state.status = Status::OutcomeUnknown;
+        self.state.in_doubt = true;
+        self.rest(0);
     }
 
     /// The gateway lists refunds and ours is not among them.

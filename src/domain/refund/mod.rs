@@ -140,6 +140,9 @@ pub struct State {
     /// Keys that are spent: it is sent under the next.
     #[serde(default)]
     pub spent: u32,
+    /// A send went unanswered: it may have arrived, or still arrive, whatever becomes of the next.
+    #[serde(default)]
+    pub in_doubt: bool,
     /// The call that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub under_way: Option<(EffectNo, What)>,

@@ -45,7 +45,7 @@ pub struct Attention {
 }
 
 /// Payments and refunds that a person should look at.
-#[utoipa::path(get, path = "/ops/attention", tag = "ops",
+#[utoipa::path(get, path = "/ops/attention", tag = "ops", operation_id = "attention",
     responses((status = 200, description = "They", body = openapi::Success<Attention>), openapi::Operating))]
 pub(in crate::http) async fn list(state: Data<State>) -> Result<Reply, Error> {
     let flagged = payments::attention(&state.database, LISTED_MAX).await?;
@@ -74,7 +74,7 @@ pub(in crate::http) async fn acknowledge(
 }
 
 /// Tries again to find the payment that a parked event of the gateway concerns.
-#[utoipa::path(post, path = "/ops/inputs/{inputId}/replay", tag = "ops", params(("inputId" = String, Path)),
+#[utoipa::path(post, path = "/ops/inputs/{inputId}/replay", tag = "ops", operation_id = "replay_input", params(("inputId" = String, Path)),
     responses((status = 200, description = "It was passed on", body = openapi::Bare),
         (status = 409, description = "It still concerns nobody", body = openapi::Failure), openapi::Operating))]
 pub(in crate::http) async fn replay(

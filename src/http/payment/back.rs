@@ -87,7 +87,7 @@ pub struct Cancelled {
 #[utoipa::path(get, path = "/payment/success", tag = "payment", security(()),
     params(("session_id" = String, Query), ("payment_id" = String, Query)),
     responses((status = 200, description = "How the payment and its execution stand", body = openapi::Success<Arrival>),
-        openapi::Reading))]
+        openapi::Linked))]
 pub(in crate::http) async fn success(
     request: HttpRequest,
     state: Data<State>,
@@ -122,7 +122,7 @@ pub(in crate::http) async fn success(
     params(("session_id" = String, Query), ("payment_id" = String, Query)),
     responses((status = 200, description = "Nobody can pay any more", body = openapi::Success<Cancelled>),
         (status = 202, description = "The gateway has not answered yet", body = openapi::Success<Cancelled>),
-        (status = 409, description = "It is paid, or has failed", body = openapi::Failure), openapi::Reading))]
+        (status = 409, description = "It is paid, or has failed", body = openapi::Failure), openapi::Linked))]
 pub(in crate::http) async fn cancel(
     request: HttpRequest,
     state: Data<State>,

@@ -106,7 +106,7 @@ impl Plan {
             }
         }
         if dice.one_in(3) {
-            plan.drain_ms = Some(dice.ms(50, come_within_ms + 400));
+            plan.drain_ms = Some(dice.ms(20, come_within_ms + 100));
         }
         plan
     }

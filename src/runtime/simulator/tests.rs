@@ -109,7 +109,7 @@ fn same_seed_is_the_same_run() {
 #[test]
 fn seeds_meet_every_fault() {
     let mut met = BTreeMap::<&str, usize>::new();
-    for seed in 0..200 {
+    for seed in 0..500 {
         let (_, world) = play(seed, None, false);
         let journal = &world.journal;
         let dead = |trouble| journal.dead.values().filter(|(e, _)| Trouble::of(&e.body) == Some(trouble)).count();
