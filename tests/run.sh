@@ -28,7 +28,7 @@ fi
 if ! command -v redis-server >/dev/null || ! command -v redis-cli >/dev/null; then
     missing+=(redis-server)
 fi
-# The browser that people sign in with.
+# The browser that people sign in and pay with.
 if ! command -v chromium >/dev/null; then
     missing+=(chromium)
 fi

@@ -95,7 +95,7 @@ impl Secrets {
         let given: Vec<Vec<u8>> = parts()
             .filter(|(name, _)| *name == "v1")
             .take(SIGNATURES_MAX)
-            .filter_map(|(_, text)| hex::decode(text).ok())
+            .filter_map(|(_, text)| hex::decode(text).ok().filter(|signature| !signature.is_empty()))
             .collect();
         if given.is_empty() {
             return Err(Error::Malformed);

@@ -147,17 +147,20 @@ pub fn served_with<F: Future<Output = ()>>(
     actix::System::new().block_on(run(None, google, test));
 }
 
-/// Runs a test against a server whose payments go through `gateway`, or the sandbox.
-pub async fn served_by<F: Future<Output = ()>>(gateway: Option<Arc<dyn Gateway>>, test: impl FnOnce(Arc<Server>) -> F) {
-    run(gateway, async |_, _| Err(Off::NoClient), test).await;
+/// A gateway beside the sandbox, and what its webhooks are signed with.
+pub type Rail = (Arc<dyn Gateway>, Secrets);
+
+/// Runs a test against a server whose payments go through `rail`.
+pub async fn served_by<F: Future<Output = ()>>(rail: Rail, test: impl FnOnce(Arc<Server>) -> F) {
+    run(Some(rail), async |_, _| Err(Off::NoClient), test).await;
 }
 
 async fn run<F: Future<Output = ()>>(
-    gateway: Option<Arc<dyn Gateway>>,
+    rail: Option<Rail>,
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
     test: impl FnOnce(Arc<Server>) -> F,
 ) {
-    let (server, handle) = start(gateway, google).await;
+    let (server, handle) = start(rail, google).await;
     let server = Arc::new(server);
     test(server.clone()).await;
     handle.stop(false).await;
@@ -191,7 +194,7 @@ pub fn library() -> Arc<Library> {
 }
 
 async fn start(
-    gateway: Option<Arc<dyn Gateway>>,
+    rail: Option<Rail>,
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
 ) -> (Server, actix_web::dev::ServerHandle) {
     let directory = tempfile::tempdir().unwrap();
@@ -232,11 +235,10 @@ async fn start(
         faults: Vec::new(),
     };
     let sandbox = Sandbox::new(parts);
-    let gateway = gateway.unwrap_or_else(|| Arc::new(sandbox.clone()));
+    let (gateway, webhooks) = rail.unwrap_or_else(|| (Arc::new(sandbox.clone()), sandbox.webhook_secrets()));
     assert!(script.gateway.set(gateway.clone()).is_ok());
     let terms = Terms { currency: "usd".into(), credit_price: 100 };
     let catalogue = Catalogue::new(gateway.clone(), templates.clone(), terms, &[7; 32], clock.clone());
-    let webhooks = sandbox.webhook_secrets();
     let signed_with = webhooks.clone();
     let stop = CancellationToken::new();
     sandbox::sender::spawn(sandbox.clone(), format!("{base}{WEBHOOK_PATH}"), stop.clone()).unwrap();

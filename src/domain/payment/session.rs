@@ -111,10 +111,11 @@ impl Turn {
         let tries = std::mem::take(&mut self.state.tries);
         match (what, fact) {
             (_, Fact::Session(session)) => {
+                // That a session was just opened is no look: its payer may come back from it a moment later.
                 if what == What::Look {
                     self.state.looks = self.state.looks.saturating_add(1);
+                    self.state.looked_at = Some(self.moment.now);
                 }
-                self.state.looked_at = Some(self.moment.now);
                 self.session_told(&session);
             }
             (_, Fact::Refunds(refunds)) => self.import(&refunds),

@@ -4,7 +4,7 @@ mod browser;
 mod callers;
 mod chromium;
 mod documented;
-mod provider;
+pub mod provider;
 mod rest;
 mod sign_in;
 mod tokens;

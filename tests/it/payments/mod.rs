@@ -1,13 +1,18 @@
 //! `/payment`: what is bought is paid, executed once, and given back.
 
+mod attention;
 mod back;
+mod buyers;
 mod checkout;
+mod chromium;
 mod kills;
 mod refunds;
+mod stripe;
 mod webhooks;
 
 use std::time::{Duration, Instant};
 
+use mixvideo::runtime::clock::Clock as _;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -97,7 +102,7 @@ pub async fn quiet(server: &Server) {
     loop {
         let lanes = server.engine.journal().lanes().await.unwrap();
         // Timers that rest are no trouble: nothing is due.
-        let due = lanes.iter().any(|lane| lane.oldest_due.is_some_and(|due| due <= now()));
+        let due = lanes.iter().any(|lane| lane.oldest_due.is_some_and(|due| due <= server.clock.now()));
         if !due {
             return;
         }

@@ -16,9 +16,11 @@ use mixvideo::domain::Timestamp;
 use mixvideo::domain::gateway::{Answer, Call, NewCheckout, NewRefund};
 use mixvideo::gateway::Gateway as _;
 use mixvideo::gateway::stripe::Stripe;
+use mixvideo::gateway::webhook::Secrets;
 use mixvideo::runtime::clock::{Clock, SystemClock};
 
-use double::{Double, KEY};
+use crate::server::{Server, served_by};
+use double::{Double, KEY, SECRET};
 
 /// How long a call may take in these tests.
 const LIMIT: Duration = Duration::from_secs(4);
@@ -34,6 +36,16 @@ fn stripe_at(double: &Double, clock: Arc<dyn Clock>) -> Stripe {
 
 fn stripe(double: &Double) -> Stripe {
     stripe_at(double, Arc::new(SystemClock))
+}
+
+/// Runs a test against a server whose payments go through a double of Stripe.
+pub fn selling<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>, Double) -> F) {
+    actix::System::new().block_on(async {
+        let double = Double::open().await;
+        let rail = (Arc::new(stripe(&double)) as _, Secrets::parse(SECRET));
+        served_by(rail, |server| test(server, double.clone())).await;
+        double.obeyed();
+    });
 }
 
 fn checkout_of(payment: &str) -> NewCheckout {

@@ -1,24 +1,12 @@
 //! Templates at Stripe, as the endpoints tell it, against the double.
 
-use std::sync::Arc;
-
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::double::{Double, Fault};
-use super::stripe;
+use super::selling;
 use crate::http::templates::{create, operate, update};
-use crate::server::{Server, served_by};
-
-/// A server whose payments go through a double of Stripe.
-fn selling<F: Future<Output = ()>>(test: impl FnOnce(Arc<Server>, Double) -> F) {
-    actix::System::new().block_on(async {
-        let double = Double::open().await;
-        let gateway = Arc::new(stripe(&double));
-        served_by(Some(gateway), |server| test(server, double.clone())).await;
-        double.obeyed();
-    });
-}
+use crate::server::Server;
 
 async fn synced(server: &Server, code: &str) -> Value {
     operate(server, Method::POST, &format!("/templates/sync/{code}"), json!({ "forceUpdate": true }))
