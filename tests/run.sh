@@ -1,6 +1,6 @@
 #!/bin/bash
 # Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
-# compiler, PostgreSQL 15, Redis, ffmpeg, Chromium and Python, at the versions that the distribution pins; an S3 server
+# compiler, PostgreSQL 15, Redis, ffmpeg, Chromium, iproute2 and Python, at the versions that the distribution pins; an S3 server
 # from PyPI, at the versions in tests/s3/requirements.txt), and starts a private PostgreSQL, Redis, Redis Cluster and S3 for
 # the tests, which are gone afterwards.
 # With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
@@ -31,6 +31,10 @@ fi
 # The browser that people sign in and pay with.
 if ! command -v chromium >/dev/null; then
     missing+=(chromium)
+fi
+# Nodes are cut off from each other in network namespaces.
+if ! command -v ip >/dev/null; then
+    missing+=(iproute2)
 fi
 # The S3 server lives in an environment of its own.
 if ! python3 -c 'import ensurepip' 2>/dev/null; then

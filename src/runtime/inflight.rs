@@ -177,7 +177,7 @@ mod tests {
         drop(first.note([&done].into_iter()));
         drop(first);
         let (unread, suspects) = Inflight::open(&path).unwrap();
-        assert_eq!(suspects, [killer.clone()]);
+        assert_eq!(suspects, std::slice::from_ref(&killer));
         // It dies before it could say so.
         drop(unread);
         let (second, suspects) = opened(&path);

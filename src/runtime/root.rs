@@ -371,7 +371,8 @@ impl Root {
                 "the drain is over its limit; the rest goes on at the next start or elsewhere"
             );
         }
-        if !late && !(self.here.is_empty() && self.leases.is_none()) {
+        let everything_is_given_back = self.here.is_empty() && self.leases.is_none();
+        if !late && !everything_is_given_back {
             return false;
         }
         for partition in self.here.keys().copied().collect::<Vec<_>>() {

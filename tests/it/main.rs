@@ -11,6 +11,7 @@ mod http;
 mod journal;
 mod mailbox;
 mod media;
+mod network;
 mod nodes;
 mod oidc;
 mod payments;

@@ -190,6 +190,8 @@ pub struct Service {
     url: String,
     settings: Vec<(String, String)>,
     environment: Vec<(&'static str, String)>,
+    /// The network namespace that the server runs in.
+    namespace: Option<String>,
     running: Option<Running>,
     _directory: tempfile::TempDir,
 }
@@ -211,7 +213,9 @@ impl Service {
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
         let caller = Caller { http: client(), base: Arc::default(), key: "".into() };
         let (settings, environment) = (Vec::new(), Vec::new());
-        let mut service = Self { caller, home, url, settings, environment, running: None, _directory: directory };
+        let namespace = None;
+        let mut service =
+            Self { caller, home, url, settings, environment, namespace, running: None, _directory: directory };
         service.set("SERVER__BIND", "127.0.0.1:0");
         service.set("LOG__LEVEL", "warn");
         service.set("DATABASE__URL", service.url.clone());
@@ -232,6 +236,11 @@ impl Service {
         self.environment.push((name, value.to_owned()));
     }
 
+    /// Puts the starts to come into a network namespace.
+    pub fn move_to(&mut self, namespace: &str) {
+        self.namespace = Some(namespace.to_owned());
+    }
+
     /// What the servers have written to their log.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.join("log")).unwrap_or_default()
@@ -250,7 +259,16 @@ impl Service {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mixvideo"));
+        let program = env!("CARGO_BIN_EXE_mixvideo");
+        let mut command = match &self.namespace {
+            // It becomes the program: the process that is started is the one that runs.
+            Some(namespace) => {
+                let mut command = Command::new("ip");
+                command.args(["netns", "exec", namespace, program]);
+                command
+            }
+            None => Command::new(program),
+        };
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("MIXVIDEO")) {
             command.env_remove(name);
         }

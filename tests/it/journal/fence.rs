@@ -110,7 +110,7 @@ async fn suspects_are_known_to_whoever_owns_their_partition_until_they_are_tried
             let suspects = journal.suspects(partitions, 10).await.unwrap();
             suspects.into_iter().map(|suspect| suspect.id).collect::<Vec<_>>()
         };
-        assert_eq!(ids(&all).await, [first.clone()]);
+        assert_eq!(ids(&all).await, std::slice::from_ref(&first));
         let elsewhere: Vec<u32> = all.iter().copied().filter(|p| *p != partition_of(&target, PARTITIONS)).collect();
         assert!(ids(&elsewhere).await.is_empty());
         assert!(journal.note_deaths(&first, 1, None).await.unwrap());

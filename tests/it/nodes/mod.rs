@@ -1,10 +1,13 @@
 //! Several nodes on one PostgreSQL and one Redis: they die, sleep, leave and join under load, and nothing is lost or done
 //! twice.
 
+mod apart;
+mod database_away;
 mod deaths;
 mod joining;
 mod killers;
 mod rolling;
+mod sharing;
 mod sleepers;
 
 use std::time::{Duration, Instant};
@@ -34,7 +37,11 @@ struct Cluster {
 impl Cluster {
     /// So many nodes, each as `change` sets it up, that have divided the partitions.
     async fn start(count: usize, change: impl Fn(&mut Service)) -> Self {
-        let database = postgres::database().await;
+        Self::on(postgres::database().await, count, change).await
+    }
+
+    /// The same on a database of somebody's choice.
+    async fn on(database: String, count: usize, change: impl Fn(&mut Service)) -> Self {
         let (redis, files) = (redis_server::Server::start(), tempfile::tempdir().unwrap());
         let mut cluster = Self { nodes: Vec::new(), database, redis, files };
         for _ in 0..count {
@@ -45,7 +52,7 @@ impl Cluster {
         cluster
     }
 
-    async fn add(&mut self, change: impl Fn(&mut Service)) {
+    async fn add(&mut self, change: impl FnOnce(&mut Service)) {
         let mut node = Service::postgres(self.database.clone()).await;
         node.set("MAILBOX__BACKEND", "redis");
         node.set("REDIS__URL", self.redis.url());
