@@ -140,7 +140,7 @@ start_redis() {
     redis-server --port "$port" --bind 127.0.0.1 --dir "$home/redis-$port" --appendonly yes --save "" "$@" \
         >"$home/redis-$port/log" &
     redis_servers+=($!)
-    for _ in $(seq 100); do
+    for _ in $(seq 600); do
         if [ "$(redis-cli -p "$port" ping 2>/dev/null)" = PONG ]; then return; fi
         sleep 0.05
     done

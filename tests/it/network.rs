@@ -25,7 +25,7 @@ fn must(arguments: &[&str]) {
 /// A pair of virtual cables ends, and who is reached through it.
 #[derive(Debug)]
 pub struct Cable {
-    near: String,
+    near_name: String,
     near_address: String,
     far_address: String,
     _forwarder: Option<AbortOnDropHandle<()>>,
@@ -34,12 +34,12 @@ pub struct Cable {
 impl Cable {
     /// What is sent from now on vanishes, in both directions.
     pub fn cut(&self) {
-        must(&["link", "set", &self.near, "down"]);
+        must(&["link", "set", &self.near_name, "down"]);
     }
 
     /// What is sent from now on arrives again.
     pub fn mend(&self) {
-        must(&["link", "set", &self.near, "up"]);
+        must(&["link", "set", &self.near_name, "up"]);
     }
 
     /// The address of this end.
@@ -90,7 +90,7 @@ impl Network {
         must(&["link", "set", &near, "up"]);
         must(&["-n", &self.name, "addr", "add", &format!("{far_address}/30"), "dev", &far]);
         must(&["-n", &self.name, "link", "set", &far, "up"]);
-        Cable { near, near_address, far_address, _forwarder: None }
+        Cable { near_name: near, near_address, far_address, _forwarder: None }
     }
 
     /// A cable to the server on this port of 127.0.0.1, which the process finds at the near end under the same port.
