@@ -152,6 +152,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/health/ready", Access::Open),
     route(Method::Get, "/metrics", Access::Operators),
     route(Method::Get, "/openapi.json", Access::Open),
+    route(Method::Get, "/docs", Access::Open),
+    route(Method::Get, "/docs/{file:.*}", Access::Open),
     route(Method::Get, "/ops/actors", Access::Operators),
     route(Method::Get, "/ops/actors/{id:.*}", Access::Operators),
     route(Method::Get, "/ops/attention", Access::Operators),

@@ -10,6 +10,7 @@ mod asking;
 mod audit;
 mod body;
 mod caller;
+mod docs;
 mod envelope;
 mod error;
 mod files;
@@ -144,6 +145,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(payment::routes)
                 .configure(sandbox::routes)
                 .configure(openapi::routes)
+                .configure(docs::routes)
                 .default_service(web::to(guard::nowhere)),
         );
         // What is no path at all, such as the `*` of OPTIONS, reaches no scope.
