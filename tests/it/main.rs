@@ -5,6 +5,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 mod cli;
+mod contract;
 mod crash;
 mod engine;
 mod http;
