@@ -19,8 +19,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
-use crate::domain::{Address, EffectNo};
 use super::journal::Unit;
+use crate::domain::{Address, EffectNo};
 use gathering::Gathering;
 
 pub use in_process::InProcess;
