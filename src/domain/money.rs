@@ -12,7 +12,11 @@ const ZERO_DECIMAL: [&str; 15] =
 /// Currencies with thousandths.
 const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// A currency: its three letters of ISO 4217 in lower case.
+/// Coins with an exchange rate and no ISO code: their name, and the digits of the unit that is counted here. Ether is counted in
+/// gwei (10^-9 ether): its own smallest unit, the wei, would leave 64 bits no more than 9 ether.
+const COINS: [(&str, u32); 1] = [("eth", 9)];
+
+/// A currency: its three letters of ISO 4217 in lower case, or a coin's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
@@ -64,7 +68,7 @@ impl Currency {
         match self.as_str() {
             code if ZERO_DECIMAL.contains(&code) => 0,
             code if THREE_DECIMAL.contains(&code) => 3,
-            _ => 2,
+            code => COINS.iter().find(|(coin, _)| *coin == code).map_or(2, |(_, digits)| *digits),
         }
     }
 }
@@ -197,6 +201,8 @@ mod tests {
             (-7, "krw", "-7 krw"),
             (1000, "kwd", "1.000 kwd"),
             (12, "bhd", "0.012 bhd"),
+            (1_500_000_001, "eth", "1.500000001 eth"),
+            (1, "ETH", "0.000000001 eth"),
             (i64::MIN, "jpy", "-9223372036854775808 jpy"),
             (100, "isk", "1.00 isk"),
         ] {

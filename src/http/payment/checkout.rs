@@ -112,6 +112,7 @@ async fn checked(desk: &Desk, body: Body, template_code: String, id: PaymentId) 
         name: template.content.name.clone(),
         price,
         receiver: template.content.receiver_id.clone().unwrap_or_else(|| state.selling.receiver.clone()),
+        rail: state.selling.rail,
         execution: Box::new(create),
         success_url: format!("{base}/payment/success?session_id={{CHECKOUT_SESSION_ID}}&payment_id={id}"),
         cancel_url: format!("{base}/payment/cancel?session_id={{CHECKOUT_SESSION_ID}}&payment_id={id}"),
