@@ -87,7 +87,11 @@ async fn admitted(
     }
     let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
     let query = if route.path == TOKEN_IN_QUERY { Query::of(request.request())? } else { Query::default() };
-    let caller = caller::identify(state, request.headers(), query.text("access_token")).await?;
+    let token = match Dialect::of_path(route.path) {
+        Dialect::Uqpay => caller::token_of_uqpay(request.headers())?,
+        _ => query.text("access_token"),
+    };
+    let caller = caller::identify(state, request.headers(), token).await?;
     if route.access.admits(caller.role()) {
         return Ok((route, Some(caller)));
     }

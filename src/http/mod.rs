@@ -28,6 +28,7 @@ mod payment;
 mod pictures;
 mod providers;
 mod query;
+mod refunds;
 mod sandbox;
 mod streams;
 mod tasks;
@@ -142,6 +143,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(refunds::routes)
                 .configure(payment::routes)
                 .configure(sandbox::routes)
                 .configure(openapi::routes)

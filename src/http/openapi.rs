@@ -14,10 +14,12 @@ use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use self::complete::AnyFailure;
+use super::caller::UQPAY_TOKEN;
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
 use super::{
-    audit, docs, files, google, health, keys, metrics, ops, payment, providers, sandbox, streams, tasks, templates,
+    audit, docs, files, google, health, keys, metrics, ops, payment, providers, refunds, sandbox, streams, tasks,
+    templates,
 };
 use crate::gateway::webhook::SIGNATURE_HEADER;
 
@@ -214,12 +216,90 @@ failures!(
     }
 );
 
+/// Why a call to UQPAY's face failed.
+#[derive(Serialize, ToSchema)]
+pub struct UqpayFailure {
+    /// A stable code.
+    #[schema(example = "invalid_fields")]
+    code: String,
+    /// A sentence that names every fault.
+    #[schema(example = "Invalid request: amount is required")]
+    message: String,
+}
+
+/// A successful answer of UniBee's face.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnibeeSuccess<T> {
+    /// 0.
+    #[schema(example = 0)]
+    code: u16,
+    /// What was asked for.
+    data: T,
+    /// A sentence.
+    message: String,
+    /// Empty.
+    #[schema(example = "")]
+    redirect: String,
+    /// By which the call is found in the logs.
+    request_id: String,
+}
+
+/// Why a call to UniBee's face failed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnibeeFailure {
+    /// The HTTP status.
+    #[schema(example = 400)]
+    code: u16,
+    /// Null.
+    #[schema(value_type = Option<Object>)]
+    data: Option<()>,
+    /// A sentence that names every fault.
+    message: String,
+    /// Empty.
+    #[schema(example = "")]
+    redirect: String,
+    /// By which the call is found in the logs.
+    request_id: String,
+}
+
+failures!(
+    /// How calls to UQPAY's face fail.
+    UqpayFailing as UqpayFailure {
+        Invalid 400 "Headers or fields are invalid, or the payment cannot give so much back",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        Forbidden 403 "The key is another client's, or does not act for the account",
+        NotFound 404 "There is no such payment or attempt, or it belongs to another",
+        Conflict 409 "The first request with this key is still running",
+        TooLarge 413 "The body is too large",
+        KeyReused 422 "The key was used for another request",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+failures!(
+    /// How calls to UniBee's face fail.
+    UnibeeFailing as UnibeeFailure {
+        Invalid 400 "Fields are invalid, the number was used for another refund, or the payment cannot give so much back",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        Forbidden 403 "This route is for applications and operators",
+        NotFound 404 "There is no such invoice, or it belongs to another",
+        TooLarge 413 "The body is too large",
+        KeyReused 422 "The Idempotency-Key was used for another request",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
 /// The header of a request that must happen once.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it documents what `idempotency::Key` reads")]
 pub struct IdempotencyHeader {
-    /// The same key and request again are answered as the first time, for 24 hours.
+    /// The same key and request again are answered as the first time, for 24 hours; where a refund is made, for as long as
+    /// it exists.
     #[param(rename = "Idempotency-Key", max_length = 255)]
     idempotency_key: Option<String>,
 }
@@ -255,6 +335,9 @@ Times are RFC 3339 in UTC. Amounts of money are whole numbers in minor units of 
         (name = "task", description = "Tasks: what makes a video or a picture"),
         (name = "templates", description = "What is offered, and what was made of it"),
         (name = "payment", description = "Buying a template's execution, and giving money back"),
+        (name = "uqpay", description = "Refunds as UQPAY's document has them"),
+        (name = "unibee", description = "Refunds as UniBee's document has them"),
+        (name = "refunds", description = "Refunds of payments in coins, and those of every other face"),
         (name = "sandbox", description = "The pages of a gateway that moves no money"),
         (name = "files", description = "Results, under links that end by themselves"),
         (name = "providers", description = "What providers of models call"),
@@ -272,7 +355,10 @@ Times are RFC 3339 in UTC. Amounts of money are whole numbers in minor units of 
         templates::sync_status::status, templates::sync_status::verify, templates::init::init,
         templates::health::health,
         payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
-        payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
+        payment::details::history, payment::details::details, refunds::mixvideo::refund, payment::health::health,
+        refunds::uqpay::create, refunds::uqpay::create_short, refunds::unibee::mark, refunds::crypto::list::list,
+        refunds::crypto::list::show, refunds::crypto::create::full, refunds::crypto::create::partial,
+        payment::received::receive, payment::received::withdraw,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
         sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
@@ -297,6 +383,8 @@ impl Modify for Bearer {
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let header = ApiKeyValue::with_description(UQPAY_TOKEN, "A key, with or without `Bearer ` before it");
+        components.add_security_scheme(UQPAY_TOKEN, SecurityScheme::ApiKey(ApiKey::Header(header)));
         let token = ApiKeyValue::with_description("access_token", "Who signed in's access token; prefer the header");
         components.add_security_scheme("access_token", SecurityScheme::ApiKey(ApiKey::Query(token)));
         let signature = ApiKeyValue::with_description(SIGNATURE_HEADER, "What proves that the gateway sent it");
@@ -345,7 +433,7 @@ impl Modify for Names {
 }
 
 fn is_idempotency_key(parameter: &RefOr<Parameter>) -> bool {
-    matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
+    matches!(parameter, RefOr::T(parameter) if ["Idempotency-Key", "x-idempotency-key"].contains(&&*parameter.name))
 }
 
 /// The headers of an answer; `keyed` for routes that take an Idempotency-Key.

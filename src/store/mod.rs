@@ -12,6 +12,7 @@ mod database;
 pub mod definitions;
 pub mod executions;
 pub mod payments;
+pub mod refunds;
 pub mod sandbox;
 pub mod settings;
 pub mod sign_ins;

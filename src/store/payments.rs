@@ -137,7 +137,7 @@ fn known(row: mixvideo_entities::payment::Model) -> Result<Known, Error> {
     Ok(Known { version: row.version.unsigned_abs(), state })
 }
 
-fn parse<M: Machine>(table: &'static str, id: &str, schema: i64, state: &str) -> Result<M::State, Error>
+pub(super) fn parse<M: Machine>(table: &'static str, id: &str, schema: i64, state: &str) -> Result<M::State, Error>
 where
     M::State: DeserializeOwned,
 {

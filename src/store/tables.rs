@@ -47,11 +47,18 @@ pub static PAYMENTS: StateTable = StateTable {
     ],
 };
 
-/// Refunds, with the payment they are of.
+/// Refunds, with the payment they are of and the address that coins go to, in lower case: it may be spelled in any.
 pub static REFUNDS: StateTable = StateTable {
     kind: "refund",
     table: "refunds",
-    columns: &[text("payment_id"), text("gateway_id"), text("currency"), integer("amount"), text("attention")],
+    columns: &[
+        text("payment_id"),
+        text("gateway_id"),
+        text("currency"),
+        integer("amount"),
+        text("attention"),
+        text("refund_to"),
+    ],
 };
 
 /// All of them, as the journal is opened with.
@@ -114,5 +121,6 @@ fn refund_cells(refund: &refund::State) -> Vec<Cell> {
         Cell::Text(refund.amount.map(|amount| amount.currency.to_string())),
         Cell::Integer(refund.amount.map(|amount| amount.minor)),
         Cell::Text(refund.attention.clone()),
+        Cell::Text(refund.request.refund_to.as_ref().map(|address| address.to_ascii_lowercase())),
     ]
 }
