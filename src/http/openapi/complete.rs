@@ -13,8 +13,8 @@ const ANY_FAILURE: [(&str, &str); 3] = [
     ("503", "A limit is reached or a part does not answer: see Retry-After"),
 ];
 
-/// The tag of the controller whose envelope has `success`.
-const AUTH_TAG: &str = "auth";
+/// The controllers with an envelope of their own, by tag; all others share one.
+const ENVELOPES: [(&str, &str); 3] = [("auth", "AuthFailure"), ("uqpay", "UqpayFailure"), ("unibee", "UnibeeFailure")];
 
 /// The tag of the controller whose answers are about money: nobody stores them.
 const MONEY_TAG: &str = "payment";
@@ -55,8 +55,8 @@ impl Modify for AnyFailure {
     fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
         for item in api.paths.paths.values_mut() {
             for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
-                let auth = operation.tags.iter().flatten().any(|tag| tag == AUTH_TAG);
-                let body = Ref::from_schema_name(if auth { "AuthFailure" } else { "Failure" });
+                let own = ENVELOPES.iter().find(|(tag, _)| operation.tags.iter().flatten().any(|known| known == tag));
+                let body = Ref::from_schema_name(own.map_or("Failure", |(_, name)| name));
                 for (status, text) in ANY_FAILURE {
                     operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
                         let content = ContentBuilder::new().schema(Some(RefOr::Ref(body.clone()))).build();
