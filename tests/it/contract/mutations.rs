@@ -296,3 +296,41 @@ async fn works_as_before(service: &Service) {
     service.caller.until_completed("afterwards").await;
     assert!(!service.log().contains("panicked"), "{}", service.log());
 }
+
+#[test]
+fn each_way_to_answer_wrongly_is_noticed() {
+    let judge = Judge::new();
+    let request = Request {
+        method: "POST".into(),
+        target: "/task".into(),
+        headers: Vec::new(),
+        body: Vec::new(),
+        said_length: None,
+    };
+    let refusal = json!({ "code": 400, "message": "No.", "timestamp": "2024-01-01T00:00:00.000Z", "traceId": "0193" });
+    let answer = |status: u16, headers: &[(&str, &str)], body: &Value| {
+        let always = [("x-trace-id", "0193"), ("content-type", "application/json")];
+        let headers = always.iter().chain(headers).map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Answer { status, headers: headers.collect(), body: body.to_string().into_bytes() }
+    };
+    let fault = |answer: &Answer| judge.fault("POST /task", &request, answer).unwrap_or_default();
+    assert_eq!(fault(&answer(400, &[], &refusal)), "");
+    assert_eq!(fault(&answer(405, &[], &refusal)), "");
+    assert_eq!(fault(&answer(503, &[("retry-after", "1")], &refusal)), "");
+    let mut with_data = refusal.clone();
+    with_data["data"] = json!({});
+    let mut without_trace = refusal.clone();
+    without_trace.as_object_mut().unwrap().remove("traceId");
+    for (answer, said) in [
+        (answer(500, &[], &refusal), "a fault of the server"),
+        (answer(502, &[("retry-after", "1")], &refusal), "a fault of the server"),
+        (answer(503, &[], &refusal), "a fault of the server"),
+        (answer(400, &[], &json!("No.")), "not as described"),
+        (answer(400, &[], &without_trace), "not as described"),
+        (answer(400, &[], &with_data), "a refusal with data"),
+        (answer(400, &[("content-type", "text/html")], &refusal), "a page where none is described"),
+        (answer(400, &[("x-trace-id", "")], &refusal), "without a trace id"),
+    ] {
+        assert!(fault(&answer).contains(said), "{said}: {}", fault(&answer));
+    }
+}
