@@ -165,6 +165,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/ops/actors/{id:.*}", Access::Operators),
     route(Method::Get, "/ops/attention", Access::Operators),
     route(Method::Post, "/ops/payments", Access::Operators),
+    route(Method::Post, "/ops/payments/reconcile", Access::Operators),
+    route(Method::Post, "/ops/payments/{paymentId}/sync", Access::Operators),
     route(Method::Post, "/ops/payments/{paymentId}/acknowledge", Access::Operators),
     route(Method::Post, "/ops/payments/{paymentId}/withdraw", Access::Operators),
     route(Method::Post, "/ops/inputs/{inputId}/replay", Access::Operators),

@@ -18,8 +18,8 @@ use super::caller::UQPAY_TOKEN;
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
 use super::{
-    audit, docs, files, google, health, keys, metrics, ops, payment, providers, refunds, sandbox, streams, tasks,
-    templates,
+    audit, docs, files, google, health, keys, limit, metrics, ops, payment, providers, refunds, sandbox, streams,
+    tasks, templates,
 };
 use crate::gateway::webhook::SIGNATURE_HEADER;
 
@@ -360,12 +360,14 @@ Times are RFC 3339 in UTC. Amounts of money are whole numbers in minor units of 
         refunds::crypto::list::show, refunds::crypto::create::full, refunds::crypto::create::partial,
         payment::received::receive, payment::received::withdraw,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
+        payment::reconcile::reconcile, payment::reconcile::sync,
         sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described, docs::door, docs::file,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
         keys::list, keys::create, keys::rotate, keys::revoke, audit::list,
     ),
+    components(schemas(AuthFailure, Failure, UqpayFailure, UnibeeFailure)),
     modifiers(&Bearer, &AnyFailure, &Headers, &Names),
     security(("bearer" = []))
 )]
@@ -439,6 +441,7 @@ fn is_idempotency_key(parameter: &RefOr<Parameter>) -> bool {
 /// The headers of an answer; `keyed` for routes that take an Idempotency-Key.
 fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
     let mut headers = vec![EVERY_ANSWER];
+    headers.extend(limit::HEADERS.iter().map(|(name, text)| (name.as_str(), *text)));
     if !status.starts_with(['2', '3']) {
         headers.push(EVERY_FAILURE);
     }
@@ -446,7 +449,7 @@ fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
         "200" if keyed => headers.push(("Idempotent-Replayed", "`true` when the answer was given before")),
         "401" => headers.push(("WWW-Authenticate", "`Bearer`")),
         "206" | "416" => headers.push(("Content-Range", "Which bytes, of how many")),
-        "503" => headers.push(("Retry-After", "When to try again, in seconds")),
+        "429" | "503" => headers.push(("Retry-After", "When to try again, in seconds")),
         _ => {}
     }
     headers
@@ -517,7 +520,9 @@ mod tests {
                 let headers = &answer["headers"];
                 assert!(headers["x-trace-id"].is_object(), "{operation}");
                 assert_eq!(headers["x-error-code"].is_object(), !status.starts_with(['2', '3']), "{operation}");
-                assert_eq!(headers["Retry-After"].is_object(), status == "503", "{operation}");
+                let waits = matches!(&**status, "429" | "503");
+                assert_eq!(headers["Retry-After"].is_object(), waits, "{operation}");
+                assert!(headers["x-ratelimit-remaining"].is_object(), "{operation}");
                 answers += 1;
             }
         }

@@ -7,11 +7,16 @@ use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::{Ref, RefOr, ResponseBuilder};
 
 /// How any call may fail, whatever it is about.
-const ANY_FAILURE: [(&str, &str); 3] = [
+const ANY_FAILURE: [(&str, &str); 5] = [
     ("400", "The address, a header or the body cannot be read"),
+    ("429", "More calls of this kind than the caller may make in a minute, or more tasks under way"),
+    ("431", "The headers are too large"),
     ("500", "A fault of the service"),
     ("503", "A limit is reached or a part does not answer: see Retry-After"),
 ];
+
+/// How a call may fail that has a body.
+const BODY_FAILURE: [(&str, &str); 1] = [("408", "The body did not arrive in time")];
 
 /// The controllers with an envelope of their own, by tag; all others share one.
 const ENVELOPES: [(&str, &str); 3] = [("auth", "AuthFailure"), ("uqpay", "UqpayFailure"), ("unibee", "UnibeeFailure")];
@@ -57,10 +62,11 @@ impl Modify for AnyFailure {
             for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
                 let own = ENVELOPES.iter().find(|(tag, _)| operation.tags.iter().flatten().any(|known| known == tag));
                 let body = Ref::from_schema_name(own.map_or("Failure", |(_, name)| name));
-                for (status, text) in ANY_FAILURE {
-                    operation.responses.responses.entry(status.to_owned()).or_insert_with(|| {
+                let of_body = if operation.request_body.is_some() { &BODY_FAILURE[..] } else { &[] };
+                for (status, text) in ANY_FAILURE.iter().chain(of_body) {
+                    operation.responses.responses.entry((*status).to_owned()).or_insert_with(|| {
                         let content = ContentBuilder::new().schema(Some(RefOr::Ref(body.clone()))).build();
-                        RefOr::T(ResponseBuilder::new().description(text).content("application/json", content).build())
+                        RefOr::T(ResponseBuilder::new().description(*text).content("application/json", content).build())
                     });
                 }
             }

@@ -10,6 +10,7 @@ pub(super) mod details;
 pub(super) mod health;
 mod page;
 pub(super) mod received;
+pub mod reconcile;
 pub(super) mod view;
 pub(super) mod webhook;
 
@@ -54,6 +55,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
         .service(resource("/ops/payments", |at| at.route(web::post().to(received::receive))))
         .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
+        .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
+        .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))

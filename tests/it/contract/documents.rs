@@ -101,14 +101,21 @@ fn judge(api: &Api, document: &Value, example: &Value) -> Vec<String> {
     if operation.says["responses"].get(status.to_string()).is_none() {
         faults.push(format!("{status} is not described"));
     }
+    for header in document["headers"].as_array().into_iter().flatten().map(|header| header.as_str().unwrap()) {
+        let headers = operation.says["responses"][status.to_string()]["headers"].as_object();
+        if !headers.is_some_and(|headers| headers.keys().any(|known| known.eq_ignore_ascii_case(header))) {
+            faults.push(format!("the header {header} is not described"));
+        }
+    }
     if let Some(shown) = example.get("response") {
         match operation.answer(status) {
             None => faults.push("its answer is not described".into()),
             Some(schema) => {
                 faults.extend(unknown(api, schema, shown, "response"));
                 let mut said = shown.clone();
-                merge(&mut said, &document["more"]);
-                merge(&mut said, example.get("more").unwrap_or(&json!({})));
+                for more in [document.get("more"), example.get("more")].into_iter().flatten() {
+                    merge(&mut said, more);
+                }
                 faults.extend(differs(api, schema, &said, "response"));
             }
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 use tokio::process::Command;
 
 use super::api::Api;
+use super::mutations::unlimited;
 use crate::crash::service::Service;
 
 /// Examples of each operation, unless the environment says otherwise.
@@ -59,7 +60,7 @@ async fn held_to_its_word(service: &Service, key: Option<&str>, phases: &str) {
 }
 
 async fn started() -> Service {
-    let mut service = Service::sqlite().await;
+    let mut service = unlimited().await;
     service.start_with_templates().await;
     service
 }
