@@ -25,3 +25,13 @@ pub async fn decide(database: &Database, name: &str, first: &str) -> Result<Stri
         what: "no value".to_owned(),
     })
 }
+
+/// The value of the setting `name`, if anybody has decided it.
+///
+/// # Errors
+/// A read that failed.
+pub async fn read(database: &Database, name: &str) -> Result<Option<String>, Error> {
+    let find = Entity::find_by_id(name);
+    let row = database.read("read a setting", async |db| find.one(db).await).await?;
+    Ok(row.map(|row| row.value))
+}

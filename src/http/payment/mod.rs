@@ -10,6 +10,7 @@ pub(super) mod details;
 pub(super) mod health;
 mod page;
 pub(super) mod refund;
+pub(super) mod settling;
 mod view;
 pub(super) mod webhook;
 
@@ -54,6 +55,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))
+        .service(resource("/ops/refunds/{refundId}/sync", |at| at.route(web::post().to(settling::sync))))
+        .service(resource("/ops/refunds/{refundId}/paid", |at| at.route(web::post().to(settling::paid))))
+        .service(resource("/ops/refunds/{refundId}/failed", |at| at.route(web::post().to(settling::failed))))
         .service(resource("/ops/inputs/{inputId}/replay", |at| at.route(web::post().to(attention::replay))))
         .service(resource("/payment/{paymentId}", |at| at.route(get_and_head().to(details::details))));
 }

@@ -59,6 +59,14 @@ pub struct Refunded {
     status: &'static str,
 }
 
+impl Refunded {
+    /// How it stands.
+    pub(super) fn of(known: &refund::State) -> Self {
+        let amount = known.amount.map(|amount| amount.minor).or(known.request.minor).unwrap_or(0);
+        Self { refund_id: known.request.id.to_string(), amount, status: known.status.shown().mixvideo }
+    }
+}
+
 /// What an Idempotency-Key remembers: how the refund ends is not known yet when it is claimed.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -156,9 +164,9 @@ async fn settled(desk: &Desk, id: RefundId) -> Result<Reply, Error> {
         let known = payments::read_refund(&state.database, id).await?;
         known.ok_or_else(|| Error::internal(format!("refund {id} is gone")))
     };
-    let known = wait_until(news, LIMIT, read, |known| known.status.is_settled()).await?;
+    let known = wait_until(news, LIMIT, read, |known| known.status.is_settled() || known.waits_for_operator()).await?;
     let message = match (known.status, &known.failure) {
-        (Status::Failed, Some(failure)) if known.amount.is_none() => {
+        (Status::Failed, Some(failure)) if failure.is_refusal() => {
             return Err(Error::BadRequest(failure.message.clone()));
         }
         (Status::Succeeded | Status::ReversalInitiated | Status::ReversalProcessing, _) => {
@@ -179,7 +187,5 @@ async fn settled(desk: &Desk, id: RefundId) -> Result<Reply, Error> {
             _,
         ) => "Refund is being processed".to_owned(),
     };
-    let amount = known.amount.map(|amount| amount.minor).or(known.request.minor).unwrap_or(0);
-    let refunded = Refunded { refund_id: id.to_string(), amount, status: known.status.shown().mixvideo };
-    Ok(Reply::ok(&message, &refunded)?.no_store())
+    Ok(Reply::ok(&message, &Refunded::of(&known))?.no_store())
 }

@@ -6,6 +6,7 @@ mod database_away;
 mod deaths;
 mod joining;
 mod killers;
+mod refunds;
 mod rolling;
 mod sharing;
 mod sleepers;
