@@ -4,6 +4,7 @@
 //! below refuses the names of whatever could do more.
 
 pub mod account;
+pub mod ethereum_address;
 pub mod gateway;
 pub mod ids;
 pub mod input;

@@ -244,6 +244,7 @@ pub struct Paging {
         payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
         payment::settling::sync, payment::settling::paid, payment::settling::failed,
+        payment::reconcile::reconcile, payment::reconcile::sync,
         sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,

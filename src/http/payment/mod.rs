@@ -9,6 +9,7 @@ pub(super) mod checkout;
 pub(super) mod details;
 pub(super) mod health;
 mod page;
+pub mod reconcile;
 pub(super) mod refund;
 pub(super) mod settling;
 mod view;
@@ -52,6 +53,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
         .service(resource("/payment/refund/{paymentId}", |at| at.route(web::post().to(refund::refund))))
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
+        .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
+        .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))

@@ -7,6 +7,7 @@ mod checkout;
 mod chromium;
 mod kills;
 mod ledger;
+mod reconcile;
 mod refunds;
 mod stripe;
 mod webhooks;
