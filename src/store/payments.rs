@@ -144,6 +144,25 @@ pub async fn attention(database: &Database, limit: u64) -> Result<Vec<(String, S
     Ok(rows.into_iter().map(|(id, why)| (id, why.unwrap_or_default())).collect())
 }
 
+/// Up to `limit` payments with money in them that were written down before there were accounts, after the id `after`.
+///
+/// # Errors
+/// A read that failed, or an id that cannot be read.
+pub async fn before_accounts(database: &Database, after: &str, limit: u64) -> Result<Vec<PaymentId>, Error> {
+    let find = Entity::find()
+        .filter(Column::Schema.lt(payment::FIRST_BOOKED_SCHEMA))
+        .filter(Column::Captured.gt(0))
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple::<String>();
+    let ids = database.read("find payments without an account", async |db| find.all(db).await).await?;
+    let corrupt = |id: &String| Error::Corrupt { table: "payments", id: id.clone(), what: "an id".to_owned() };
+    ids.iter().map(|id| PaymentId::parse(id).map_err(|_| corrupt(id))).collect()
+}
+
 /// How many payments and refunds a person should look at.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ pub(super) mod health;
 mod page;
 pub(super) mod received;
 pub mod reconcile;
+pub(super) mod settling;
 pub(super) mod view;
 pub(super) mod webhook;
 
@@ -60,6 +61,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))
+        .service(resource("/ops/refunds/{refundId}/sync", |at| at.route(web::post().to(settling::sync))))
+        .service(resource("/ops/refunds/{refundId}/paid", |at| at.route(web::post().to(settling::paid))))
+        .service(resource("/ops/refunds/{refundId}/failed", |at| at.route(web::post().to(settling::failed))))
         .service(resource("/ops/inputs/{inputId}/replay", |at| at.route(web::post().to(attention::replay))))
         .service(resource("/payment/{paymentId}", |at| at.route(get_and_head().to(details::details))));
 }

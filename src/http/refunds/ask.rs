@@ -199,7 +199,7 @@ pub async fn ended(state: &State, id: RefundId) -> Result<Known, Error> {
 /// Why it was not promised.
 pub fn answered(known: Known) -> Result<Known, Error> {
     match &known.state.failure {
-        Some(failure) if known.state.status == Status::Failed && known.state.amount.is_none() => {
+        Some(failure) if known.state.status == Status::Failed && failure.is_refusal() => {
             Err(Error::BadRequest(failure.message.clone()))
         }
         _ => Ok(known),
@@ -208,5 +208,5 @@ pub fn answered(known: Known) -> Result<Known, Error> {
 
 /// Whether waiting longer tells nothing new: it has ended, or a person is to say how it ends.
 pub fn is_decided(refund: &refund::State) -> bool {
-    refund.status.is_settled() || refund.status == Status::Submitted && !refund.rail.has_gateway()
+    refund.status.is_settled() || refund.waits_for_operator()
 }
