@@ -30,6 +30,9 @@ pub const LIMIT: Duration = Duration::from_secs(10);
 /// What may be kept with a refund, in bytes of JSON.
 const METADATA_BYTES_MAX: usize = 16 * 1024;
 
+/// The codes of refunds that were refused before anything was sent: by the payment, and by the receiver's account.
+const REFUSALS: [&str; 2] = ["reservation_refused", "insufficient_funds"];
+
 /// A refund that was asked for.
 #[derive(Debug)]
 pub struct Asked {
@@ -193,13 +196,13 @@ pub async fn ended(state: &State, id: RefundId) -> Result<Known, Error> {
     answered(wait_until(news, LIMIT, async || read(state, id).await, |known| is_decided(&known.state)).await?)
 }
 
-/// A refund as its caller is told of it: one that was never promised is none.
+/// A refund as its caller is told of it: one that was refused is none.
 ///
 /// # Errors
-/// Why it was not promised.
+/// Why it was refused.
 pub fn answered(known: Known) -> Result<Known, Error> {
     match &known.state.failure {
-        Some(failure) if known.state.status == Status::Failed && known.state.amount.is_none() => {
+        Some(failure) if known.state.status == Status::Failed && REFUSALS.contains(&&*failure.code) => {
             Err(Error::BadRequest(failure.message.clone()))
         }
         _ => Ok(known),
