@@ -208,6 +208,7 @@ mod tests {
             "mixvideo dead drop task/task_1:2:0",
             "mixvideo migrate",
             "mixvideo doctor --json",
+            "mixvideo doctor --ledger",
             "mixvideo openapi",
             "mixvideo bench throughput --tasks 10 --json",
             "mixvideo bench all",

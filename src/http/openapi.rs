@@ -327,6 +327,8 @@ pub struct Paging {
         refunds::crypto::list::show, refunds::crypto::create::full, refunds::crypto::create::partial,
         payment::received::receive, payment::received::withdraw,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
+        payment::settling::sync, payment::settling::paid, payment::settling::failed,
+        payment::reconcile::reconcile, payment::reconcile::sync,
         sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,

@@ -1,14 +1,14 @@
-//! Payments and refunds as they are read: one by its id, a customer's, and those that a person should look at.
+//! Payments as they are read: one by its id, a customer's, and those, refunds among them, that a person should look at.
 
 use mixvideo_entities::payment::{Column, Entity};
 use mixvideo_entities::refund;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde::de::DeserializeOwned;
+use strum::IntoEnumIterator as _;
 
 use super::{Database, Error};
-use crate::domain::ids::{PaymentId, RefundId};
+use crate::domain::ids::PaymentId;
 use crate::domain::payment::{self, PaymentMachine};
-use crate::domain::refund::RefundMachine;
 use crate::domain::{Machine, Timestamp};
 
 /// A payment as it is stored.
@@ -39,16 +39,6 @@ pub async fn read(database: &Database, id: PaymentId) -> Result<Option<Known>, E
     row.map(known).transpose()
 }
 
-/// A refund.
-///
-/// # Errors
-/// A read that failed, or a row that cannot be read.
-pub async fn read_refund(database: &Database, id: RefundId) -> Result<Option<crate::domain::refund::State>, Error> {
-    let find = refund::Entity::find_by_id(id.to_string());
-    let row = database.read("read a refund", async |db| find.one(db).await).await?;
-    row.map(|row| parse::<RefundMachine>("refunds", &row.id, row.schema, &row.state)).transpose()
-}
-
 /// The payment whose money the gateway knows under `intent`.
 ///
 /// # Errors
@@ -58,6 +48,36 @@ pub async fn of_intent(database: &Database, intent: &str) -> Result<Option<Payme
     let id: Option<String> = database.read("find a payment", async |db| find.one(db).await).await?;
     let corrupt = |id: &str| Error::Corrupt { table: "payments", id: id.to_owned(), what: "an id".to_owned() };
     id.map(|id| PaymentId::parse(&id).map_err(|_| corrupt(&id))).transpose()
+}
+
+/// Up to `limit` payments that wait for money since before a time, by their ids, past the id `after`.
+///
+/// # Errors
+/// A read that failed, or a row that cannot be read.
+pub async fn waiting(
+    database: &Database,
+    before: Timestamp,
+    after: Option<PaymentId>,
+    limit: u64,
+) -> Result<Vec<Known>, Error> {
+    let pending = payment::Status::iter().filter(|status| status.is_pending()).map(<&str>::from);
+    let mut find = Entity::find().filter(Column::Status.is_in(pending)).filter(Column::CreatedAt.lt(before.0));
+    if let Some(after) = after {
+        find = find.filter(Column::Id.gt(after.to_string()));
+    }
+    let find = find.order_by_asc(Column::Id).limit(limit);
+    let rows = database.read("list payments that wait", async |db| find.all(db).await).await?;
+    rows.into_iter().map(known).collect()
+}
+
+/// When the first payment was born; `None` when there is none.
+///
+/// # Errors
+/// A read that failed.
+pub async fn first_at(database: &Database) -> Result<Option<Timestamp>, Error> {
+    let find = Entity::find().select_only().column(Column::CreatedAt).order_by_asc(Column::Id).into_tuple();
+    let at: Option<i64> = database.read("find the first payment", async |db| find.one(db).await).await?;
+    Ok(at.map(Timestamp))
 }
 
 /// Up to `limit` payments of a customer, the newest first, older than `before`.
@@ -111,6 +131,25 @@ pub async fn attention(database: &Database, limit: u64) -> Result<Vec<(String, S
     let mut rows = database.read("find what needs a person", async |db| payments.all(db).await).await?;
     rows.extend(database.read("find what needs a person", async |db| refunds.all(db).await).await?);
     Ok(rows.into_iter().map(|(id, why)| (id, why.unwrap_or_default())).collect())
+}
+
+/// Up to `limit` payments with money in them that were written down before there were accounts, after the id `after`.
+///
+/// # Errors
+/// A read that failed, or an id that cannot be read.
+pub async fn before_accounts(database: &Database, after: &str, limit: u64) -> Result<Vec<PaymentId>, Error> {
+    let find = Entity::find()
+        .filter(Column::Schema.lt(payment::FIRST_BOOKED_SCHEMA))
+        .filter(Column::Captured.gt(0))
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple::<String>();
+    let ids = database.read("find payments without an account", async |db| find.all(db).await).await?;
+    let corrupt = |id: &String| Error::Corrupt { table: "payments", id: id.clone(), what: "an id".to_owned() };
+    ids.iter().map(|id| PaymentId::parse(id).map_err(|_| corrupt(id))).collect()
 }
 
 /// How many payments and refunds a person should look at.

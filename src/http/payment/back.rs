@@ -198,5 +198,5 @@ async fn execution(state: &State, payment: &payment::State) -> Result<Option<Exe
 pub(super) const PAGE_POLICY: (header::HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; img-src *; \
-     media-src *; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+     media-src *; base-uri 'none'; form-action 'none'",
 );

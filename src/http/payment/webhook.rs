@@ -23,7 +23,7 @@ use crate::http::front::Door;
 use crate::http::{State, body, openapi};
 use crate::runtime::engine::Birth;
 use crate::runtime::journal::MessageId;
-use crate::store::payments;
+use crate::store::{payments, refunds};
 
 const PROCESSED: &str = "Webhook processed successfully";
 
@@ -54,7 +54,7 @@ pub(in crate::http) async fn called(
     state: Data<State>,
     door: Data<Door>,
 ) -> Result<Reply, Error> {
-    let bytes = body::collect(request.headers(), payload, body::PLAIN_MAX).await?;
+    let bytes = body::collect(&request, payload, body::PLAIN_MAX).await?;
     let event = state.webhooks.event(signature(request.headers())?, &bytes, state.now()).map_err(refused)?;
     let raw = std::str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the webhook is no UTF-8".into()))?;
     receive(&state, &door, &event, raw).await?;
@@ -77,17 +77,38 @@ fn signature(headers: &HeaderMap) -> Result<&str, Error> {
     }
 }
 
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A payment is told.
+    Told,
+    /// It waits for a person.
+    Parked,
+    /// It is not acted upon.
+    Dropped,
+}
+
+/// The input that an event becomes.
+pub(super) fn input_of(state: &State, event: &Event) -> InputId {
+    InputId::of_webhook(state.gateway.name(), &event.id)
+}
+
 /// Writes an event down; one that came before is there already.
-async fn receive(state: &State, door: &Door, event: &Event, raw: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// The gateway does not say whose money it is about, or it could not be written down: it is to come again.
+pub(super) async fn receive(state: &State, door: &Door, event: &Event, raw: &str) -> Result<Received, Error> {
     let sender = state.gateway.name();
-    let id = InputId::of_webhook(sender, &event.id);
+    let id = input_of(state, event);
     let raw = raw.to_owned();
+    let mut received = Received::Told;
     let message = match meaning(state, &event.what).await? {
-        Meaning::Nothing => return Ok(()),
+        Meaning::Nothing => return Ok(Received::Dropped),
         Meaning::News(payment, news) => with_raw(payment::told_through(id, payment, sender, news), raw),
         Meaning::Look(payment) => with_raw(payment::sync_through(id, payment, sender), raw),
         Meaning::Nobody(reason) => {
             tracing::warn!(event = event.id, kind = event.kind, reason, "a webhook is parked");
+            received = Received::Parked;
             input::Message::Keep { raw, asked_by: sender.to_owned(), reason: format!("{}: {reason}", event.kind) }
         }
     };
@@ -98,7 +119,7 @@ async fn receive(state: &State, door: &Door, event: &Event, raw: &str) -> Result
         claim: None,
     };
     door.bear(birth).await?;
-    Ok(())
+    Ok(received)
 }
 
 fn with_raw(message: input::Message, raw: String) -> input::Message {
@@ -180,7 +201,7 @@ fn read_dispute(dispute: &Dispute, step: DisputeStep) -> Option<rail::Dispute> {
 /// The payment of a refund that carries our id.
 async fn of_refund(state: &State, refund: &gateway::Refund) -> Result<Option<PaymentId>, Error> {
     let Some(id) = refund.refund.as_deref().and_then(|id| RefundId::parse(id).ok()) else { return Ok(None) };
-    Ok(payments::read_refund(&state.database, id).await?.map(|refund| refund.request.payment))
+    Ok(refunds::read(&state.database, id).await?.map(|known| known.state.request.payment))
 }
 
 async fn known(state: &State, id: Option<PaymentId>) -> Result<Option<PaymentId>, Error> {

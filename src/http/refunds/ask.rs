@@ -11,7 +11,7 @@ use crate::domain::Address;
 use crate::domain::ids::{PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::payment;
-use crate::domain::refund::{self, Message, Request, Status};
+use crate::domain::refund::{self, Message, Request};
 use crate::http::State;
 use crate::http::body::Fields;
 use crate::http::caller::Caller;
@@ -29,9 +29,6 @@ use crate::store::refunds::{self, Known};
 pub const LIMIT: Duration = Duration::from_secs(10);
 /// What may be kept with a refund, in bytes of JSON.
 const METADATA_BYTES_MAX: usize = 16 * 1024;
-
-/// The codes of refunds that were refused before anything was sent: by the payment, and by the receiver's account.
-const REFUSALS: [&str; 2] = ["reservation_refused", "insufficient_funds"];
 
 /// A refund that was asked for.
 #[derive(Debug)]
@@ -202,14 +199,12 @@ pub async fn ended(state: &State, id: RefundId) -> Result<Known, Error> {
 /// Why it was refused.
 pub fn answered(known: Known) -> Result<Known, Error> {
     match &known.state.failure {
-        Some(failure) if known.state.status == Status::Failed && REFUSALS.contains(&&*failure.code) => {
-            Err(Error::BadRequest(failure.message.clone()))
-        }
-        _ => Ok(known),
+        Some(failure) if failure.is_refusal() => Err(Error::BadRequest(failure.message.clone())),
+        Some(_) | None => Ok(known),
     }
 }
 
 /// Whether waiting longer tells nothing new: it has ended, or a person is to say how it ends.
 pub fn is_decided(refund: &refund::State) -> bool {
-    refund.status.is_settled() || refund.status == Status::Submitted && !refund.rail.has_gateway()
+    refund.status.is_settled() || refund.waits_for_operator()
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 
 use crate::crash::service::{Caller, LIMIT, Service};
@@ -57,19 +58,28 @@ async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
     }
 }
 
-#[tokio::test]
-async fn what_is_paid_is_executed_once_through_kills() {
+/// A service that sells nothing for 1000 cents, at the same address after every kill: payers come back to where they were
+/// sent.
+async fn shop(faults: Option<&str>) -> Service {
     let mut service = Service::sqlite().await;
-    // The same address after every kill: payers come back to where they were sent.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     service.set("SERVER__BIND", free);
+    if let Some(faults) = faults {
+        service.set("PAYMENTS__SANDBOX_FAULTS", faults);
+    }
     service.start_with_templates().await;
-    let caller = service.caller.clone();
     let template = json!({
         "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
         "templateType": "VIDEO", "workflow": "noop", "tags": [],
     });
-    insist(&caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    insist(&service.caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    service
+}
+
+#[tokio::test]
+async fn what_is_paid_is_executed_once_through_kills() {
+    let mut service = shop(None).await;
+    let caller = service.caller.clone();
     let payers: Vec<_> = (0..PAYERS)
         .map(|number| {
             let caller = caller.clone();
@@ -110,4 +120,62 @@ async fn what_is_paid_is_executed_once_through_kills() {
         let listed = caller.get(&format!("/ops/actors?kind={kind}&limit=100")).await;
         assert_eq!(listed.data()["actors"].as_array().unwrap().len(), paid.len(), "{kind}");
     }
+}
+
+/// Asks for a refund of everything and waits for its end.
+async fn refunder(caller: &Caller, payment: &str, number: usize) {
+    let (path, key) = (format!("/payment/refund/{payment}"), format!("refund-{number}"));
+    let begun = Instant::now();
+    loop {
+        let answer = insist(caller, Method::POST, &path, Some(&key), Some(&json!({ "reason": "user_request" }))).await;
+        if answer.data()["status"] == "succeeded" {
+            return;
+        }
+        assert_eq!(answer.data()["status"], "pending", "{}", answer.body);
+        assert!(begun.elapsed() < LIMIT, "the refund of {payment} never ends: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refunded_is_refunded_once_through_kills_by_a_gateway_that_loses_its_answers() {
+    let mut service = shop(Some("lost_answers")).await;
+    let caller = service.caller.clone();
+    let mut payments = Vec::new();
+    for turn in 0..PAYERS {
+        payments.push(payer(&caller, 0, turn).await);
+    }
+    let refunders: Vec<_> = payments
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(number, payment)| {
+            let caller = caller.clone();
+            tokio::spawn(async move { refunder(&caller, &payment, number).await })
+        })
+        .collect();
+    for kill in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(60 + 130 * (kill % 5))).await;
+        service.kill().await;
+        service.start().await;
+    }
+    for refunder in refunders {
+        refunder.await.unwrap();
+    }
+    let database = service.database().await;
+    let begun = Instant::now();
+    loop {
+        let shown = service.told(&["doctor", "--ledger", "--json"]).await;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        if shown["books"]["underWay"] == 0 {
+            assert_eq!(shown["ok"], true);
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "something is always under way: {shown}");
+    }
+    let refunds = mixvideo_entities::sandbox_object::Entity::find()
+        .filter(mixvideo_entities::sandbox_object::Column::Kind.eq("refund"))
+        .count(&database)
+        .await
+        .unwrap();
+    assert_eq!(refunds, payments.len() as u64);
 }

@@ -6,6 +6,8 @@ mod buyers;
 mod checkout;
 mod chromium;
 mod kills;
+mod ledger;
+mod reconcile;
 mod refunds;
 mod stripe;
 mod webhooks;
