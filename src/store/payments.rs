@@ -1,4 +1,4 @@
-//! Payments and refunds as they are read: one by its id, a customer's, and those that a person should look at.
+//! Payments as they are read: one by its id, a customer's, and those, refunds among them, that a person should look at.
 
 use mixvideo_entities::payment::{Column, Entity};
 use mixvideo_entities::refund;
@@ -7,9 +7,8 @@ use serde::de::DeserializeOwned;
 use strum::IntoEnumIterator as _;
 
 use super::{Database, Error};
-use crate::domain::ids::{PaymentId, RefundId};
+use crate::domain::ids::PaymentId;
 use crate::domain::payment::{self, PaymentMachine};
-use crate::domain::refund::RefundMachine;
 use crate::domain::{Machine, Timestamp};
 
 /// A payment as it is stored.
@@ -38,16 +37,6 @@ pub async fn read(database: &Database, id: PaymentId) -> Result<Option<Known>, E
     let find = Entity::find_by_id(id.to_string());
     let row = database.read("read a payment", async |db| find.one(db).await).await?;
     row.map(known).transpose()
-}
-
-/// A refund.
-///
-/// # Errors
-/// A read that failed, or a row that cannot be read.
-pub async fn read_refund(database: &Database, id: RefundId) -> Result<Option<crate::domain::refund::State>, Error> {
-    let find = refund::Entity::find_by_id(id.to_string());
-    let row = database.read("read a refund", async |db| find.one(db).await).await?;
-    row.map(|row| parse::<RefundMachine>("refunds", &row.id, row.schema, &row.state)).transpose()
 }
 
 /// The payment whose money the gateway knows under `intent`.

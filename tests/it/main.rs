@@ -20,6 +20,7 @@ mod people;
 mod postgres;
 mod providers;
 mod redis_server;
+mod refunds;
 mod server;
 mod sharing;
 mod site;

@@ -55,9 +55,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
         .service(resource("/ops/payments", |at| at.route(web::post().to(received::receive))))
-        .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
         .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
         .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
+        .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))

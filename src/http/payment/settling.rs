@@ -14,7 +14,7 @@ use crate::http::error::Error;
 use crate::http::front::Door;
 use crate::http::refunds::mixvideo::Refunded;
 use crate::http::{State, openapi};
-use crate::store::payments;
+use crate::store::refunds;
 
 use std::time::Duration;
 
@@ -102,7 +102,7 @@ fn words(body: &Body, field: &str) -> Result<String, Error> {
 async fn find(state: &State, id: &str) -> Result<RefundId, Error> {
     let none = || Error::NotFound(format!("there is no refund `{}`", id.chars().take(64).collect::<String>()));
     let parsed = RefundId::parse(id).map_err(|_| none())?;
-    payments::read_refund(&state.database, parsed).await?.map(|_| parsed).ok_or_else(none)
+    refunds::read(&state.database, parsed).await?.map(|_| parsed).ok_or_else(none)
 }
 
 /// Asks the refund, and answers how it stands then.
@@ -119,7 +119,7 @@ async fn asked(
         Some(Err(refusal)) => return Err(Error::Conflict(refusal)),
         None => "Refund has not answered yet; it goes on by itself",
     };
-    let known = payments::read_refund(&state.database, id).await?;
+    let known = refunds::read(&state.database, id).await?;
     let known = known.ok_or_else(|| Error::internal(format!("refund {id} is gone")))?;
-    Ok(Reply::ok(message, &Refunded::of(&known))?.no_store())
+    Ok(Reply::ok(message, &Refunded::of(&known.state))?.no_store())
 }
