@@ -28,6 +28,7 @@ mod pictures;
 mod providers;
 mod query;
 mod sandbox;
+mod shop;
 mod streams;
 mod tasks;
 mod templates;
@@ -143,6 +144,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(providers::routes)
                 .configure(payment::routes)
                 .configure(sandbox::routes)
+                .configure(shop::routes)
                 .configure(openapi::routes)
                 .default_service(web::to(guard::nowhere)),
         );

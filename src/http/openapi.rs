@@ -11,7 +11,9 @@ use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
-use super::{audit, files, google, health, keys, metrics, ops, payment, providers, sandbox, streams, tasks, templates};
+use super::{
+    audit, files, google, health, keys, metrics, ops, payment, providers, sandbox, shop, streams, tasks, templates,
+};
 
 /// A successful answer.
 #[derive(Serialize, ToSchema)]
@@ -243,8 +245,9 @@ pub struct Paging {
         payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
         payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
-        payment::reconcile::reconcile, payment::reconcile::sync,
-        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
+        payment::reconcile::reconcile, payment::reconcile::sync, payment::held::release, payment::held::give_back,
+        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire, shop::page,
+        shop::order,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,

@@ -88,6 +88,7 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
         Message::Sync { input } => turn.sync(input),
         Message::Cancel { input } => turn.cancel(input),
         Message::Acknowledge { input } => turn.acknowledge(input),
+        Message::Resolve { how, input } => turn.resolve(how, input),
         Message::ReserveRefund { refund, minor } => turn.reserve(refund, minor),
         Message::RefundSucceeded { refund, minor } => turn.refund_succeeded(refund, minor),
         Message::RefundReleased { refund } => turn.refund_released(refund),

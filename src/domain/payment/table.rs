@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, asker, checkout, dispute, listed, paid_news, refund, session, told, unknown, usd};
+use super::tests::{Run, asker, checkout, dispute, eur, listed, paid_news, refund, session, told, unknown, usd};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
@@ -29,6 +29,10 @@ fn states() -> Vec<(&'static str, Run)> {
         ("expired", Run::open().rings().hears(expired())),
         ("paid after its end", Run::open().rings().hears(expired()).then(paid_news())),
         ("held", Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(usd(999))))))),
+        (
+            "held, in another currency",
+            Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(eur(1000)))))),
+        ),
         ("free", Run::unborn().then(checkout(usd(0)))),
         ("paid", Run::paid()),
         ("paid, executed", Run::paid().then(Message::TaskEnded { end: TaskEnd::Completed })),
@@ -89,6 +93,8 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("sync", Message::Sync { input: asker() }),
         ("cancel", Message::Cancel { input: asker() }),
         ("acknowledge", Message::Acknowledge { input: asker() }),
+        ("execute anyway", Message::Resolve { how: Resolution::Execute, input: asker() }),
+        ("give back", Message::Resolve { how: Resolution::GiveBack, input: asker() }),
         ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100) }),
         ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None }),
         ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400) }),
@@ -114,11 +120,12 @@ fn kind(message: &Message) -> usize {
         Message::Sync { .. } => 4,
         Message::Cancel { .. } => 5,
         Message::Acknowledge { .. } => 6,
-        Message::ReserveRefund { .. } => 7,
-        Message::RefundSucceeded { .. } => 8,
-        Message::RefundReleased { .. } => 9,
-        Message::RefundReversed { .. } => 10,
-        Message::TaskEnded { .. } => 11,
+        Message::Resolve { .. } => 7,
+        Message::ReserveRefund { .. } => 8,
+        Message::RefundSucceeded { .. } => 9,
+        Message::RefundReleased { .. } => 10,
+        Message::RefundReversed { .. } => 11,
+        Message::TaskEnded { .. } => 12,
     }
 }
 
@@ -212,5 +219,5 @@ fn the_table_has_every_status_every_standing_and_every_message() {
     }
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, (0..=11).collect::<Vec<_>>());
+    assert_eq!(said, (0..=12).collect::<Vec<_>>());
 }

@@ -8,6 +8,7 @@ pub(super) mod back;
 pub(super) mod checkout;
 pub(super) mod details;
 pub(super) mod health;
+pub(super) mod held;
 mod page;
 pub mod reconcile;
 pub(super) mod refund;
@@ -51,6 +52,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
         .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
         .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
+        .service(resource("/ops/payments/{paymentId}/release", |at| at.route(web::post().to(held::release))))
+        .service(resource("/ops/payments/{paymentId}/give-back", |at| at.route(web::post().to(held::give_back))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))

@@ -5,9 +5,12 @@ mod back;
 mod buyers;
 mod checkout;
 mod chromium;
+mod held;
 mod kills;
 mod reconcile;
 mod refunds;
+mod retention;
+mod shop;
 mod stripe;
 mod webhooks;
 

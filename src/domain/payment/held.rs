@@ -1,0 +1,61 @@
+//! Money that is not what was asked for: a person says whether it is enough, or goes back.
+
+use super::decide::Turn;
+use super::{Effect, Resolution, Status, own_refund};
+use crate::domain::Address;
+use crate::domain::refund::{self, Reason};
+
+impl Turn {
+    pub(super) fn resolve(&mut self, how: Resolution, input: Address) {
+        match self.irresolvable(how) {
+            Some(refusal) => {
+                self.refuse(refusal.clone());
+                self.answer(input, Some(refusal));
+            }
+            None => {
+                self.state.attention.clear();
+                match how {
+                    Resolution::Execute => self.complete(),
+                    Resolution::GiveBack => self.give_back(),
+                }
+                self.answer(input, None);
+            }
+        }
+    }
+
+    fn irresolvable(&self, how: Resolution) -> Option<String> {
+        let state = &self.state;
+        let id = state.id;
+        if state.status != Status::Held {
+            let status: &str = state.status.into();
+            return Some(format!("payment {id} is {status}: only money that is held waits for a decision"));
+        }
+        if state.is_disputed() {
+            return Some(format!("payment {id} is disputed: its money is held back until that is decided"));
+        }
+        match how {
+            Resolution::Execute if state.amounts.is_refunded() => {
+                Some(format!("all that came for payment {id} was given back: nothing is left to execute it for"))
+            }
+            Resolution::GiveBack if state.amounts.remainder() == 0 => Some(format!(
+                "payment {id} has nothing left in {} to give back: look at the gateway, and refund it there",
+                state.price.currency
+            )),
+            Resolution::Execute | Resolution::GiveBack => None,
+        }
+    }
+
+    /// Nothing is executed, and all that came goes back.
+    fn give_back(&mut self) {
+        self.end(Status::Cancelled);
+        let (id, payment) = (own_refund(self.state.id), self.state.id);
+        self.order(Effect::GiveBack(Box::new(refund::Request {
+            id,
+            payment,
+            minor: None,
+            reason: Reason::UserRequest,
+            metadata: serde_json::Map::new(),
+            asked_by: "mixvideo".to_owned(),
+        })));
+    }
+}
