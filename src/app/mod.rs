@@ -6,6 +6,7 @@
 pub mod definitions;
 pub mod gateways;
 pub mod google;
+mod listen;
 mod lock;
 pub mod providers;
 mod reconciler;
@@ -20,7 +21,6 @@ use std::time::Duration;
 use self::lock::Company;
 use actix_web::dev::ServerHandle;
 use actix_web::web::Data;
-use actix_web::{App as Application, HttpServer};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -30,12 +30,14 @@ use uuid::Uuid;
 use crate::activity::provider::Callbacks;
 use crate::activity::{self, Activities, Fetcher, Storage, WorkerPool};
 use crate::auth::api_key::Keys;
-use crate::config::{Backend, Config};
+use crate::config::{self, Backend, Config};
 use crate::domain::rail;
 use crate::domain::workflow::Activity;
 use crate::gateway::sandbox;
 use crate::gateway::webhook::WEBHOOK_PATH;
-use crate::http;
+use crate::http::limit::Limits;
+use crate::http::limit::shared::Shared;
+use crate::http::{self, Arrivals, Browsers, Connections};
 use crate::runtime::activity::LaneOptions;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
@@ -43,7 +45,7 @@ use crate::runtime::journal::committer::Committer;
 use crate::runtime::journal::{self, Journal};
 use crate::runtime::lease;
 use crate::runtime::mailbox::{self, Mailbox, Memory};
-use crate::runtime::partition::Limits;
+use crate::runtime::partition;
 use crate::runtime::redis::Redis;
 use crate::runtime::retry::Policy;
 use crate::runtime::room::{RedisPermits, Terms};
@@ -55,15 +57,8 @@ use crate::store::{self, Database, settings, tables};
 const MEDIA_AHEAD: usize = 4;
 /// The setting that holds the secret that links are signed with.
 const LINK_SECRET: &str = "link_secret";
-/// Threads of one HTTP worker that read and write files. Each keeps memory of its own once it has run, and a disk is not
-/// quicker for more of them.
-const FILE_THREADS_MAX: usize = 16;
-/// Connections of one HTTP worker; one more waits.
-const CONNECTIONS_MAX: usize = 25_000;
 /// Calls to the gateway of payments at once.
 const GATEWAY_CALLS_MAX: usize = 16;
-/// How long a kept connection may be silent.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
 
 /// The service could not start.
 #[derive(Debug, thiserror::Error)]
@@ -197,7 +192,7 @@ impl App {
             clock: Arc::new(clock),
             leases: (company == Company::Nodes).then(|| leases(&config)),
             inflight: Some(parent_made(&config.engine.inflight_file)?),
-            limits: limits(&config),
+            limits: partition_limits(&config),
             partitions: config.engine.partitions,
             wire: redis.clone().map(|redis| Arc::new(RedisWire::new(redis)) as _),
             permits: redis.clone().map(|redis| Arc::new(RedisPermits::new(redis, Terms::default())) as _),
@@ -211,6 +206,10 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
+            limits: Limits::new(config.limits, config.server.proxies, redis.clone().map(Shared::start)),
+            browsers: Arc::new(Browsers::new(config.browsers.clone(), &public_url)),
+            arrivals: arrivals(&config.server),
+            connections: Connections::default(),
             google,
             tasks: Tasks::start(journal),
             selling,
@@ -229,7 +228,7 @@ impl App {
             figures: Default::default(),
             streams: Default::default(),
         });
-        let server = listen(&config, state.clone(), listener)?;
+        let server = listen::listen(&config.server, state.clone(), listener)?;
         let stop = CancellationToken::new();
         let period = Duration::from_secs(config.payments.reconcile_seconds);
         actix::spawn(reconciler::run(state, period, stop.clone()));
@@ -364,13 +363,18 @@ fn lanes(config: &Config) -> Vec<LaneOptions> {
     ]
 }
 
-fn limits(config: &Config) -> Limits {
-    Limits {
+fn arrivals(server: &config::Server) -> Arrivals {
+    let seconds = Duration::from_secs;
+    Arrivals::new(seconds(server.body_seconds), seconds(server.stall_seconds), server.body_memory_mb << 20)
+}
+
+fn partition_limits(config: &Config) -> partition::Limits {
+    partition::Limits {
         cached: config.engine.cached_actors,
         tries: config.engine.tries,
         deaths: config.engine.deaths,
         sweep_ms: i64::try_from(config.engine.sweep_seconds.saturating_mul(1_000)).unwrap_or(i64::MAX),
-        ..Limits::default()
+        ..partition::Limits::default()
     }
 }
 
@@ -387,24 +391,4 @@ async fn link_secret(database: &Database) -> Result<[u8; 32], Error> {
     let kept = settings::decide(database, LINK_SECRET, &STANDARD_NO_PAD.encode(drawn)).await?;
     let secret = STANDARD_NO_PAD.decode(kept).map_err(|_| Error::LinkSecret)?;
     secret.try_into().map_err(|_| Error::LinkSecret)
-}
-
-fn listen(config: &Config, state: Data<http::State>, listener: std::net::TcpListener) -> Result<ServerHandle, Error> {
-    let server = HttpServer::new(move || Application::new().configure(http::configure(state.clone())))
-        .workers(config.server.threads())
-        .worker_max_blocking_threads(FILE_THREADS_MAX)
-        .max_connections(CONNECTIONS_MAX)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(config.server.drain_seconds)
-        .disable_signals()
-        .listen(listener)
-        .map_err(machine("the listener"))?
-        .run();
-    let handle = server.handle();
-    actix::spawn(async move {
-        if let Err(error) = server.await {
-            tracing::error!(%error, "the HTTP server ended");
-        }
-    });
-    Ok(handle)
 }

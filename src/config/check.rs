@@ -11,12 +11,36 @@ use crate::activity::fetch::AllowedHost;
 use crate::activity::storage::{Place, PlaceFault};
 use crate::auth::seal::Seal;
 use crate::gateway::sandbox::Fault;
+use crate::http::limit::bucket;
 use crate::runtime::redis::{Address, AddressFault};
+
+/// The highest number of calls a minute.
+const CALLS_MAX: i64 = bucket::CALLS_MAX as i64;
 
 /// Whole numbers and the least and the greatest that each may be.
 const RANGES: &[(&str, i64, i64)] = &[
     ("server.workers", 0, 256),
     ("server.drain_seconds", 0, 3_600),
+    ("server.proxies", 0, 16),
+    ("server.connections", 1, 1_000_000),
+    ("server.head_seconds", 1, 600),
+    ("server.body_seconds", 1, 3_600),
+    ("server.stall_seconds", 1, 600),
+    ("server.keep_alive_seconds", 1, 3_600),
+    ("server.body_memory_mb", 16, 1_048_576),
+    ("browsers.https_seconds", 0, 315_360_000),
+    ("limits.key.reading", 1, CALLS_MAX),
+    ("limits.key.creating", 1, CALLS_MAX),
+    ("limits.key.money", 1, CALLS_MAX),
+    ("limits.key.unfinished_tasks", 0, 1_000_000_000),
+    ("limits.user.reading", 1, CALLS_MAX),
+    ("limits.user.creating", 1, CALLS_MAX),
+    ("limits.user.money", 1, CALLS_MAX),
+    ("limits.user.unfinished_tasks", 0, 1_000_000_000),
+    ("limits.address.open", 1, CALLS_MAX),
+    ("limits.address.sign_in", 1, CALLS_MAX),
+    ("limits.address.webhook", 1, CALLS_MAX),
+    ("limits.address.failed", 1, CALLS_MAX),
     ("database.attempt_seconds", 1, 600),
     ("database.patience_seconds", 1, 3_600),
     ("files.url_expiry_seconds", 60, 31_536_000),
@@ -41,6 +65,9 @@ const RANGES: &[(&str, i64, i64)] = &[
 
 /// A key, and what is wrong with its text, if anything.
 type TextCheck = (&'static str, fn(&str) -> Option<&'static str>);
+
+/// Lists of origins.
+const ORIGINS: [&str; 3] = ["auth.google.redirect_origins", "browsers.origins", "browsers.frame_ancestors"];
 
 const TEXTS: &[TextCheck] = &[
     ("server.bind", bind),
@@ -102,10 +129,11 @@ pub(super) fn values(layered: &Layered) -> Vec<String> {
             }
         }
     }
-    if let Some(Value::Array(origins)) = layered.value("auth.google.redirect_origins") {
+    for key in ORIGINS {
+        let Some(Value::Array(origins)) = layered.value(key) else { continue };
         let wrong = origins.iter().filter_map(Value::as_str).filter(|text| !is_origin(text));
         let what = |text| format!("holds {text}, which is no origin such as https://app.example.com");
-        faults.extend(wrong.map(|text| layered.fault("auth.google.redirect_origins", &what(text))));
+        faults.extend(wrong.map(|text| layered.fault(key, &what(text))));
     }
     faults
 }

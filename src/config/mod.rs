@@ -22,6 +22,8 @@ pub use providers::Provider;
 
 use crate::activity::fetch::AllowedHost;
 use crate::gateway::sandbox::Fault;
+use crate::http::browsers;
+use crate::http::limit::Rates;
 
 /// The defaults, as shipped.
 pub const DEFAULTS: &str = include_str!("../../config.toml");
@@ -34,6 +36,10 @@ pub const DEFAULT_FILE: &str = "config.toml";
 pub struct Config {
     /// Serving HTTP.
     pub server: Server,
+    /// What browsers may do with answers.
+    pub browsers: browsers::Settings,
+    /// How much each may call.
+    pub limits: Rates,
     /// The database.
     pub database: Database,
     /// How messages travel.
@@ -83,6 +89,20 @@ pub struct Server {
     pub workers: usize,
     /// How long what is in hand may take to finish after SIGTERM, in seconds.
     pub drain_seconds: u64,
+    /// Proxies that stand before the server.
+    pub proxies: usize,
+    /// Connections at once.
+    pub connections: usize,
+    /// How long a request's head may take to arrive, in seconds.
+    pub head_seconds: u64,
+    /// How long a body may take to arrive, in seconds.
+    pub body_seconds: u64,
+    /// After how long a client that neither sends nor takes what is due is cut off, in seconds.
+    pub stall_seconds: u64,
+    /// How long a connection may be silent between two requests, in seconds.
+    pub keep_alive_seconds: u64,
+    /// Memory for bodies, in MB of 1,048,576 bytes.
+    pub body_memory_mb: usize,
 }
 
 /// `[database]`.

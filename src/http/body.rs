@@ -2,14 +2,14 @@
 
 use std::ops::RangeInclusive;
 
-use actix_web::http::header::{self, HeaderMap};
-use actix_web::{HttpRequest, web};
+use actix_web::http::header;
+use actix_web::{HttpMessage as _, HttpRequest, web};
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
 use serde::Serialize;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::State;
 use super::error::{Error, Fault};
 
 /// The largest body of a call that carries pictures, in bytes.
@@ -36,35 +36,43 @@ pub struct Body {
 /// # Errors
 /// [`Error::TooLarge`], and [`Error::BadRequest`] for what is no JSON object or holds U+0000.
 pub async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) -> Result<Body, Error> {
-    let bytes = collect(request.headers(), payload, limit).await?;
+    let bytes = collect(request, payload, limit).await?;
     if bytes.is_empty() {
         return Ok(Body { object: Map::new(), digest: digest(&Value::Object(Map::new())) });
     }
     parse(&bytes)
 }
 
-/// The bytes of a body of at most `limit` bytes.
+/// The bytes of a body of at most `limit` bytes. Their room is given back when the request is over.
 ///
 /// # Errors
-/// [`Error::TooLarge`], and [`Error::BadRequest`] for one that is cut short.
-pub async fn collect(headers: &HeaderMap, mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+/// [`Error::TooLarge`], [`Error::TooSlow`], [`Error::Unavailable`] without room, and [`Error::BadRequest`] for one that
+/// is cut short.
+pub async fn collect(request: &HttpRequest, mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
+    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
     let too_large = || Error::TooLarge(format!("the body is larger than the {} KB allowed here", limit / 1024));
     let announced: Option<usize> =
-        headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+        request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut body = BytesMut::new();
     let mut total = 0;
     let refused = announced.is_some_and(|length| length > limit);
-    while let Some(piece) = payload.next().await {
+    let mut arrival = state.arrivals.begin();
+    while let Some(piece) = arrival.next(&mut payload).await? {
         let piece = piece.map_err(|error| Error::BadRequest(format!("the body was cut short: {error}")))?;
         total += piece.len();
         if total > DISCARDED_MAX {
             break;
         }
         if total <= limit && !refused {
+            arrival.grow(total)?;
             body.extend_from_slice(&piece);
         }
     }
-    if refused || total > limit { Err(too_large()) } else { Ok(body.freeze()) }
+    if refused || total > limit {
+        return Err(too_large());
+    }
+    request.extensions_mut().insert(arrival.room());
+    Ok(body.freeze())
 }
 
 fn parse(bytes: &[u8]) -> Result<Body, Error> {

@@ -8,6 +8,7 @@ use actix_web::{FromRequest, HttpMessage as _, HttpRequest};
 
 use super::State;
 use super::error::Error;
+use super::limit::class::Subject;
 use crate::auth::api_key::{self, Holder, Refused};
 use crate::auth::google::SignedIn;
 use crate::auth::roles::Role;
@@ -53,6 +54,15 @@ impl Caller {
         match &self.who {
             Who::Key(holder) => &holder.key_id,
             Who::User(person) => &person.user_id,
+        }
+    }
+
+    /// Whose limits count.
+    #[must_use]
+    pub fn subject(&self) -> Subject<'_> {
+        match &self.who {
+            Who::Key(holder) => Subject::Key(&holder.key_id),
+            Who::User(person) => Subject::User(&person.user_id),
         }
     }
 

@@ -1,13 +1,16 @@
 //! Every way a call can fail: its status, its stable code, and a sentence that a client's developer can act on.
 
 use std::fmt;
+use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderName, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
 
+use super::browsers::Browsers;
 use super::envelope;
+use super::limit::bucket::Standing;
 use crate::auth::google;
 use crate::domain::workflow::FieldFault;
 use crate::runtime::journal::Reaction;
@@ -80,6 +83,20 @@ pub enum Error {
     /// An idempotency key came with another request than at first.
     #[error("this Idempotency-Key was used for another request; choose a new key for a new request")]
     KeyReused,
+    /// The caller asks more than it may.
+    #[error("{what}; try again in {retry_after_s} s")]
+    TooMany {
+        /// Of what.
+        what: String,
+        /// When to try again, in seconds.
+        retry_after_s: u32,
+    },
+    /// The body did not arrive in time.
+    #[error("{0}")]
+    TooSlow(String),
+    /// The headers are too large or too many.
+    #[error("{0}")]
+    HeadTooLarge(String),
     /// A limit is reached, or a part of the service does not answer; it may work again soon.
     #[error("{what}; try again in {retry_after_s} s")]
     Unavailable {
@@ -117,6 +134,11 @@ impl Error {
         Self::Unavailable { what: what.into(), retry_after_s }
     }
 
+    /// More than the caller may ask.
+    pub fn too_many(what: impl Into<String>, retry_after_s: u32) -> Self {
+        Self::TooMany { what: what.into(), retry_after_s }
+    }
+
     /// The HTTP status.
     #[must_use]
     pub const fn status(&self) -> StatusCode {
@@ -131,6 +153,9 @@ impl Error {
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::RangeNotSatisfiable { .. } => StatusCode::RANGE_NOT_SATISFIABLE,
             Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooMany { .. } => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooSlow(_) => StatusCode::REQUEST_TIMEOUT,
+            Self::HeadTooLarge(_) => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -151,6 +176,9 @@ impl Error {
             Self::TooLarge(_) => "too_large",
             Self::RangeNotSatisfiable { .. } => "range_not_satisfiable",
             Self::KeyReused => "idempotency_key_reused",
+            Self::TooMany { .. } => "too_many_requests",
+            Self::TooSlow(_) => "request_timeout",
+            Self::HeadTooLarge(_) => "headers_too_large",
             Self::Unavailable { .. } => "unavailable",
             Self::Internal(_) => "internal",
         }
@@ -166,12 +194,9 @@ impl Error {
         if let Some(header) = self.header() {
             response.insert_header(header);
         }
-        response.content_type("application/json").body(envelope::failure(
-            self.status().as_u16(),
-            &self.sentence(),
-            faults,
-            stamp,
-        ))
+        let (status, code, message) = (self.status().as_u16(), self.code(), &*self.sentence());
+        let told = envelope::Told { status, code, message, faults };
+        response.content_type("application/json").body(envelope::failure(&told, stamp))
     }
 
     /// What went wrong, as it is shown: the layers write their sentences in lower case.
@@ -190,7 +215,11 @@ impl Error {
             Self::RangeNotSatisfiable { size } => {
                 Some((header::CONTENT_RANGE, HeaderValue::from_str(&format!("bytes */{size}")).ok()?))
             }
-            Self::Unavailable { retry_after_s, .. } => Some((header::RETRY_AFTER, HeaderValue::from(*retry_after_s))),
+            Self::Unavailable { retry_after_s, .. } | Self::TooMany { retry_after_s, .. } => {
+                Some((header::RETRY_AFTER, HeaderValue::from(*retry_after_s)))
+            }
+            // What is still to come of the request is not waited for.
+            Self::TooSlow(_) => Some((header::CONNECTION, HeaderValue::from_static("close"))),
             _ => None,
         }
     }
@@ -229,6 +258,10 @@ pub struct Stamped {
     pub error: Error,
     /// The call's time and trace id.
     pub stamp: envelope::Stamp,
+    /// How its caller stands, if that is known.
+    pub standing: Option<Standing>,
+    /// What browsers are told.
+    pub browsers: Option<Arc<Browsers>>,
 }
 
 impl fmt::Display for Stamped {
@@ -243,7 +276,14 @@ impl ResponseError for Stamped {
     }
 
     fn error_response(&self) -> HttpResponse {
-        self.error.response(&self.stamp)
+        let mut response = self.error.response(&self.stamp);
+        if let Some(standing) = self.standing {
+            standing.write(response.headers_mut());
+        }
+        if let Some(browsers) = &self.browsers {
+            browsers.write(response.headers_mut());
+        }
+        response
     }
 }
 

@@ -51,7 +51,6 @@ pub(super) async fn read(request: HttpRequest, state: Data<State>) -> Result<Htt
         .content_type(storage::media_type(key))
         .insert_header((header::ACCEPT_RANGES, "bytes"))
         .insert_header((header::CACHE_CONTROL, "private, max-age=3600"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
         .insert_header((header::CONTENT_DISPOSITION, format!("inline; filename=\"{name}\"")))
         .body(SizedStream::new(length, if whole { reading.stream } else { stream::empty().boxed() })))
 }

@@ -17,6 +17,8 @@ use super::audit;
 use super::caller::{self, Caller};
 use super::envelope::{self, Dialect, Stamp, TraceId};
 use super::error::{Error, Stamped};
+use super::limit::Meter;
+use super::limit::class::Class;
 use super::query::Query;
 use crate::auth::roles::{self, Access, Role, Route};
 use crate::runtime::kind::panic_text;
@@ -79,15 +81,26 @@ async fn admitted(
     request: &ServiceRequest,
 ) -> Result<(&'static Route, Option<Caller>), Error> {
     let route = of_method(known, request.method())?;
+    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
+    let meter = request.extensions().get::<Meter>().cloned().ok_or_else(|| Error::internal("no meter"))?;
+    let count = async |class, subject| meter.note(state.limits.take(class, subject, state.now()).await);
     if request.path().contains(NUL) || request.query_string().contains(NUL) {
         return Err(Error::BadRequest("the character U+0000 is not allowed in an address".into()));
     }
     if route.access == Access::Open {
+        count(Class::of(route), meter.address()).await?;
         return Ok((route, None));
     }
-    let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
     let query = if route.path == TOKEN_IN_QUERY { Query::of(request.request())? } else { Query::default() };
-    let caller = caller::identify(state, request.headers(), query.text("access_token")).await?;
+    let caller = match caller::identify(state, request.headers(), query.text("access_token")).await {
+        Ok(caller) => caller,
+        Err(refused @ Error::Unauthenticated(_)) => {
+            count(Class::Failed, meter.address()).await?;
+            return Err(refused);
+        }
+        Err(error) => return Err(error),
+    };
+    count(Class::of(route), caller.subject()).await?;
     if route.access.admits(caller.role()) {
         return Ok((route, Some(caller)));
     }
@@ -120,15 +133,29 @@ pub async fn trace(
     let line = Line { method: request.method().clone(), path: shown_path(request.path()), trace, begun };
     let dialect = Dialect::of_path(request.path());
     let state = request.app_data::<web::Data<State>>().cloned();
+    let meter = state.as_ref().map(|state| Meter::of(&request, &state.limits));
+    if let Some(meter) = &meter {
+        request.extensions_mut().insert(meter.clone());
+    }
+    let browsers = state.as_ref().map(|state| state.browsers.clone());
     let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
         Ok(answer) => answer?.map_into_boxed_body(),
         Err(panic) => {
-            let now = state.map_or_else(Default::default, |state| state.now());
+            let now = state.as_ref().map_or_else(Default::default, |state| state.now());
             let error = Error::internal(format!("the handler panicked: {}", panic_text(&*panic)));
             line.write(&error.status(), Some(&error));
-            return Err(Stamped { error, stamp: Stamp { trace, now, dialect } }.into());
+            let standing = meter.and_then(|meter| meter.standing());
+            return Err(Stamped { error, stamp: Stamp { trace, now, dialect }, standing, browsers }.into());
         }
     };
+    // What reached no route is counted now: to answer it cost next to nothing.
+    if let (Some(state), Some(meter)) = (&state, &meter)
+        && meter.standing().is_none()
+        && let Err(refused) = meter.note(state.limits.take(Class::Open, meter.address(), state.now()).await)
+    {
+        let (request, _) = response.into_parts();
+        response = ServiceResponse::from_err(refused, request);
+    }
     if let Some(error) = response.response().error() {
         let ours = error.as_error::<Error>();
         let translated = if ours.is_none() { Some(Error::of_actix(error)) } else { None };
@@ -144,6 +171,12 @@ pub async fn trace(
     }
     if let Ok(value) = HeaderValue::from_str(trace.as_str()) {
         response.headers_mut().insert(TRACE_HEADER, value);
+    }
+    if let Some(standing) = meter.and_then(|meter| meter.standing()) {
+        standing.write(response.headers_mut());
+    }
+    if let Some(browsers) = browsers {
+        browsers.write(response.headers_mut());
     }
     Ok(response)
 }

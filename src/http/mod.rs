@@ -6,9 +6,11 @@
 //! one file per controller.
 
 mod ability;
+mod arrival;
 mod asking;
 mod audit;
 mod body;
+pub mod browsers;
 mod caller;
 mod envelope;
 mod error;
@@ -19,6 +21,7 @@ mod guard;
 mod health;
 mod idempotency;
 mod keys;
+pub mod limit;
 mod metrics;
 mod nodes;
 mod openapi;
@@ -41,6 +44,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, Data, ServiceConfig};
 use uuid::Uuid;
 
+use self::limit::Limits;
 use crate::activity::signed_url::Secret;
 use crate::activity::{Fetcher, Providers, Storage};
 use crate::auth::api_key::Keys;
@@ -58,7 +62,9 @@ use crate::store::Database;
 use crate::store::tasks::Tasks;
 use crate::store::templates::Templates;
 
+pub use arrival::{Arrivals, Connections};
 pub use body::{PLAIN_MAX, WITH_PICTURES_MAX};
+pub use browsers::Browsers;
 pub use caller::Caller;
 pub use envelope::{Reply, TraceId};
 pub use error::{CODE_HEADER, Error};
@@ -92,6 +98,14 @@ pub struct State {
     pub catalogue: Catalogue,
     /// Who may call.
     pub keys: Keys,
+    /// How much each may call.
+    pub limits: Limits,
+    /// Room and time for bodies.
+    pub arrivals: Arrivals,
+    /// Connections that are open.
+    pub connections: Connections,
+    /// What browsers may do with answers.
+    pub browsers: Arc<Browsers>,
     /// Signing in with Google, or why nobody can.
     pub google: Result<Google, Off>,
     /// Tasks, for reading.
@@ -130,8 +144,10 @@ impl State {
 pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
     move |config| {
         let door = Data::new(front::Door::new(state.engine.clone()));
+        let cross_origin = state.browsers.cross_origin();
         config.app_data(state).app_data(door).service(
             web::scope("")
+                .wrap(cross_origin)
                 .wrap(from_fn(guard::trace))
                 .configure(google::routes)
                 .configure(tasks::routes)

@@ -61,7 +61,7 @@ pub(super) async fn called(
     let calling = state.providers.callbacks().read(&name, &capability).ok_or_else(nothing)?;
     let secret =
         state.providers.get(&name).and_then(|provider| provider.webhook_secret.as_ref()).ok_or_else(nothing)?;
-    let body = body::collect(request.headers(), payload, body::WITH_PICTURES_MAX).await?;
+    let body = body::collect(&request, payload, body::WITH_PICTURES_MAX).await?;
     let id = header(request.headers(), "webhook-id")?;
     let signed = Signed {
         id,

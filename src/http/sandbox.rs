@@ -108,8 +108,6 @@ fn html(answer: &mut HttpResponseBuilder, id: &str, seen: &Seen) -> HttpResponse
         .content_type("text/html; charset=utf-8")
         .insert_header((header::CACHE_CONTROL, "no-store"))
         .insert_header((header::CONTENT_SECURITY_POLICY, "default-src 'none'; style-src 'unsafe-inline'"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::X_FRAME_OPTIONS, "DENY"))
         .body(document(id, seen))
 }
 

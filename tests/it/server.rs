@@ -22,14 +22,17 @@ use mixvideo::gateway::Gateway;
 use mixvideo::gateway::catalogue::{Catalogue, Terms};
 use mixvideo::gateway::sandbox::{self, Sandbox};
 use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
-use mixvideo::http::{LINK_MS, Selling, State, configure};
+use mixvideo::http::browsers::Settings;
+use mixvideo::http::limit::Limits;
+use mixvideo::http::limit::Rates;
+use mixvideo::http::{Arrivals, Browsers, Connections, LINK_MS, Selling, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
 use mixvideo::runtime::clock::{Clock, SystemClock};
 use mixvideo::runtime::engine::{Engine, Parts};
 use mixvideo::runtime::journal::committer::Committer;
 use mixvideo::runtime::journal::{Journal, Options};
 use mixvideo::runtime::mailbox::Memory;
-use mixvideo::runtime::partition::Limits;
+use mixvideo::runtime::partition;
 use mixvideo::store::tasks::Tasks;
 use mixvideo::store::templates::{Created, NewTemplate, Templates};
 use mixvideo::store::{Database, tables};
@@ -147,6 +150,11 @@ pub fn served_with<F: Future<Output = ()>>(
     actix::System::new().block_on(run(None, google, test));
 }
 
+/// What browsers are told by default.
+fn safe() -> Settings {
+    Settings { origins: Vec::new(), frame_ancestors: Vec::new(), https_seconds: 0 }
+}
+
 /// A gateway beside the sandbox, and what its webhooks are signed with.
 pub type Rail = (Arc<dyn Gateway>, Secrets);
 
@@ -216,7 +224,7 @@ async fn start(
             .to_vec(),
         clock: clock.clone(),
         inflight: None,
-        limits: Limits::default(),
+        limits: partition::Limits::default(),
         partitions: PARTITIONS,
         wire: None,
         permits: None,
@@ -245,7 +253,12 @@ async fn start(
     let google = google(&base, database.clone()).await;
     let state = Data::new(State {
         engine: engine.clone(),
-        selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
+        selling: Selling {
+            currency: Currency::parse("usd").unwrap(),
+            credit_price: 100,
+            receiver: "platform".into(),
+            rail: rail::Rail::Sandbox,
+        },
         gateway,
         sandbox: Some(sandbox.clone()),
         webhooks,
@@ -255,6 +268,10 @@ async fn start(
         storage,
         fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
+        limits: Limits::new(Rates::highest(), 0, None),
+        browsers: Arc::new(Browsers::new(safe(), &base)),
+        arrivals: Arrivals::new(LIMIT, LIMIT, 64 << 20),
+        connections: Connections::default(),
         google,
         tasks: Tasks::start(journal),
         templates: templates.clone(),

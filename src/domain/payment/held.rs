@@ -48,14 +48,8 @@ impl Turn {
     /// Nothing is executed, and all that came goes back.
     fn give_back(&mut self) {
         self.end(Status::Cancelled);
-        let (id, payment) = (own_refund(self.state.id), self.state.id);
-        self.order(Effect::GiveBack(Box::new(refund::Request {
-            id,
-            payment,
-            minor: None,
-            reason: Reason::UserRequest,
-            metadata: serde_json::Map::new(),
-            asked_by: "mixvideo".to_owned(),
-        })));
+        let (id, asked_by) = (own_refund(self.state.id), "mixvideo".to_owned());
+        let request = refund::Request::new(id, self.state.id, Reason::UserRequest, asked_by);
+        self.order(Effect::GiveBack(Box::new(request)));
     }
 }

@@ -4,13 +4,21 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, asker, checkout, dispute, eur, listed, paid_news, refund, session, told, unknown, usd};
+use super::tests::{Run, asker, checkout, dispute, eur, listed, paid_news, receipt, refund, session, told, unknown, usd};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
 
 fn reserved() -> Run {
-    Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(400) })
+    Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false })
+}
+
+fn received() -> Run {
+    Run::unborn().then(receipt(usd(1000)))
+}
+
+fn withdraw() -> Message {
+    Message::Withdraw { input: asker() }
 }
 
 fn states() -> Vec<(&'static str, Run)> {
@@ -43,9 +51,12 @@ fn states() -> Vec<(&'static str, Run)> {
         (
             "refunded",
             Run::paid()
-                .then(Message::ReserveRefund { refund: refund(1), minor: None })
+                .then(Message::ReserveRefund { refund: refund(1), minor: None, marked: false })
                 .then(Message::RefundSucceeded { refund: refund(1), minor: 1000 }),
         ),
+        ("withdrawn", Run::paid().then(withdraw())),
+        ("received elsewhere", received()),
+        ("received elsewhere, withdrawn", received().then(withdraw())),
         ("disputed", Run::paid().then(dispute(DisputeStanding::Open))),
     ]
 }
@@ -92,14 +103,17 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("told dispute lost", dispute(DisputeStanding::Lost)),
         ("sync", Message::Sync { input: asker() }),
         ("cancel", Message::Cancel { input: asker() }),
+        ("received elsewhere", receipt(state.map_or(usd(1000), |state| state.price))),
+        ("withdraw", withdraw()),
         ("acknowledge", Message::Acknowledge { input: asker() }),
         ("execute anyway", Message::Resolve { how: Resolution::Execute, input: asker() }),
         ("give back", Message::Resolve { how: Resolution::GiveBack, input: asker() }),
-        ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100) }),
-        ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None }),
-        ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400) }),
-        ("reserve nothing", Message::ReserveRefund { refund: refund(2), minor: Some(0) }),
-        ("reserve too much", Message::ReserveRefund { refund: refund(2), minor: Some(1001) }),
+        ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: false }),
+        ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None, marked: false }),
+        ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false }),
+        ("reserve nothing", Message::ReserveRefund { refund: refund(2), minor: Some(0), marked: false }),
+        ("reserve too much", Message::ReserveRefund { refund: refund(2), minor: Some(1001), marked: false }),
+        ("reserve a mark", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: true }),
         ("refund succeeded", Message::RefundSucceeded { refund: refund(1), minor: 400 }),
         ("refund released", Message::RefundReleased { refund: refund(1) }),
         ("refund reversed", Message::RefundReversed { refund: refund(1) }),
@@ -119,13 +133,15 @@ fn kind(message: &Message) -> usize {
         Message::Told { .. } => 3,
         Message::Sync { .. } => 4,
         Message::Cancel { .. } => 5,
-        Message::Acknowledge { .. } => 6,
-        Message::Resolve { .. } => 7,
-        Message::ReserveRefund { .. } => 8,
-        Message::RefundSucceeded { .. } => 9,
-        Message::RefundReleased { .. } => 10,
-        Message::RefundReversed { .. } => 11,
-        Message::TaskEnded { .. } => 12,
+        Message::ReceivedElsewhere(_) => 6,
+        Message::Withdraw { .. } => 7,
+        Message::Acknowledge { .. } => 8,
+        Message::Resolve { .. } => 9,
+        Message::ReserveRefund { .. } => 10,
+        Message::RefundSucceeded { .. } => 11,
+        Message::RefundReleased { .. } => 12,
+        Message::RefundReversed { .. } => 13,
+        Message::TaskEnded { .. } => 14,
     }
 }
 
@@ -143,6 +159,9 @@ pub(super) fn shown(state: &State) -> String {
     }
     if state.cancelling {
         text += " cancelling";
+    }
+    if state.is_withdrawn() {
+        write!(text, " {} withdrawn", state.withdrawn).unwrap();
     }
     if !state.attention.is_empty() {
         write!(text, " !{}", state.attention.len()).unwrap();
@@ -219,5 +238,5 @@ fn the_table_has_every_status_every_standing_and_every_message() {
     }
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, (0..=12).collect::<Vec<_>>());
+    assert_eq!(said, (0..=14).collect::<Vec<_>>());
 }

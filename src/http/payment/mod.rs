@@ -19,6 +19,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use super::guard::{get_and_head, resource};
 use crate::domain::money::{Currency, Money};
+use crate::domain::rail::Rail;
 
 /// What credits cost, and who is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +30,8 @@ pub struct Selling {
     pub credit_price: i64,
     /// Who is paid unless a template names another.
     pub receiver: String,
+    /// What payments travel on.
+    pub rail: Rail,
 }
 
 impl Selling {
@@ -67,8 +70,8 @@ mod tests {
 
     #[test]
     fn ten_credits_cost_a_thousand_cents() {
-        let selling =
-            Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() };
+        let currency = Currency::parse("usd").unwrap();
+        let selling = Selling { currency, credit_price: 100, receiver: "platform".into(), rail: Rail::Sandbox };
         assert_eq!(selling.price(10).unwrap().to_string(), "10.00 usd");
         assert_eq!(selling.price(0).unwrap().minor, 0);
         assert_eq!(selling.price(i64::MAX), None);

@@ -54,7 +54,7 @@ pub(in crate::http) async fn called(
     state: Data<State>,
     door: Data<Door>,
 ) -> Result<Reply, Error> {
-    let bytes = body::collect(request.headers(), payload, body::PLAIN_MAX).await?;
+    let bytes = body::collect(&request, payload, body::PLAIN_MAX).await?;
     let event = state.webhooks.event(signature(request.headers())?, &bytes, state.now()).map_err(refused)?;
     let raw = std::str::from_utf8(&bytes).map_err(|_| Error::BadRequest("the webhook is no UTF-8".into()))?;
     receive(&state, &door, &event, raw).await?;
