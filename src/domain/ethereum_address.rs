@@ -96,9 +96,15 @@ mod tests {
     #[test]
     fn what_is_no_address_is_refused_with_its_reason() {
         let digits = &CHECKED[0][2..];
-        for text in
-            ["", "0x", digits, &format!("0X{digits}"), &CHECKED[0][..41], &format!("0x{digits}0"), &format!("0x{digits} ")]
-        {
+        for text in [
+            "",
+            "0x",
+            digits,
+            &format!("0X{digits}"),
+            &CHECKED[0][..41],
+            &format!("0x{digits}0"),
+            &format!("0x{digits} "),
+        ] {
             assert_eq!(EthereumAddress::parse(text), Err(Malformed::Form), "{text:?}");
         }
         assert_eq!(EthereumAddress::parse(&format!("0xg{}", &digits[1..])), Err(Malformed::Form));

@@ -236,7 +236,11 @@ mod tests {
             ("1.2", "kwd", 1200),
             ("92233720368547758.07", "usd", i64::MAX),
         ] {
-            assert_eq!(Money::of_decimal(text, Currency::parse(code).unwrap()), Ok(money(minor, code)), "{text} {code}");
+            assert_eq!(
+                Money::of_decimal(text, Currency::parse(code).unwrap()),
+                Ok(money(minor, code)),
+                "{text} {code}"
+            );
         }
     }
 

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, asker, checkout, dispute, eur, listed, paid_news, receipt, refund, session, told, unknown, usd};
+use super::tests::{
+    Run, asker, checkout, dispute, eur, listed, paid_news, receipt, refund, session, told, unknown, usd,
+};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
