@@ -41,7 +41,7 @@ async fn insist(caller: &Caller, method: Method, path: &str, body: Option<&Value
 
 /// Two nodes that sell a template for [`PAID`].
 async fn shop() -> Cluster {
-    let cluster = Cluster::start(2, |_| {}).await;
+    let cluster = Cluster::start(2, |node| node.set("LIMITS__KEY__MONEY", 1_000_000)).await;
     let template = json!({
         "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
         "templateType": "VIDEO", "workflow": "noop", "tags": [],
