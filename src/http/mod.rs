@@ -12,6 +12,7 @@ mod audit;
 mod body;
 pub mod browsers;
 mod caller;
+mod docs;
 mod envelope;
 mod error;
 mod files;
@@ -32,6 +33,7 @@ mod providers;
 mod query;
 mod refunds;
 mod sandbox;
+mod shop;
 mod streams;
 mod tasks;
 mod templates;
@@ -161,7 +163,9 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(refunds::routes)
                 .configure(payment::routes)
                 .configure(sandbox::routes)
+                .configure(shop::routes)
                 .configure(openapi::routes)
+                .configure(docs::routes)
                 .default_service(web::to(guard::nowhere)),
         );
         // What is no path at all, such as the `*` of OPTIONS, reaches no scope.

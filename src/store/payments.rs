@@ -70,6 +70,52 @@ pub async fn waiting(
     rows.into_iter().map(known).collect()
 }
 
+/// Up to `limit` payments, past the id `after`, that ended and of which nothing happened since before a time; those that
+/// promise money or wait for a person are not among them.
+///
+/// # Errors
+/// A read that failed.
+pub async fn finished(database: &Database, before: Timestamp, after: &str, limit: u64) -> Result<Vec<String>, Error> {
+    let ended = payment::Status::iter().filter(|status| !status.is_pending() && *status != payment::Status::Held);
+    let find = Entity::find()
+        .filter(Column::Status.is_in(ended.map(<&str>::from)))
+        .filter(Column::UpdatedAt.lt(before.0))
+        .filter(Column::Reserved.eq(0))
+        .filter(Column::Attention.is_null())
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple();
+    database.read("list payments that ended", async |db| find.all(db).await).await
+}
+
+/// The same of refunds.
+///
+/// # Errors
+/// A read that failed.
+pub async fn finished_refunds(
+    database: &Database,
+    before: Timestamp,
+    after: &str,
+    limit: u64,
+) -> Result<Vec<String>, Error> {
+    use refund::Column;
+    let settled = crate::domain::refund::Status::iter().filter(|status| status.is_settled());
+    let find = refund::Entity::find()
+        .filter(Column::Status.is_in(settled.map(<&str>::from)))
+        .filter(Column::UpdatedAt.lt(before.0))
+        .filter(Column::Attention.is_null())
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple();
+    database.read("list refunds that ended", async |db| find.all(db).await).await
+}
+
 /// When the first payment was born; `None` when there is none.
 ///
 /// # Errors

@@ -133,6 +133,7 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
         Message::Cancel { input } => turn.cancel(input),
         Message::Withdraw { input } => turn.withdraw(input),
         Message::Acknowledge { input } => turn.acknowledge(input),
+        Message::Resolve { how, input } => turn.resolve(how, input),
         Message::ReserveRefund { refund, minor, marked } => turn.reserve(refund, minor, marked),
         Message::RefundSucceeded { refund, minor, as_of, booked } => {
             turn.refund_succeeded(refund, minor, as_of, booked);

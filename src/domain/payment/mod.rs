@@ -9,6 +9,7 @@
 mod amounts;
 mod decide;
 mod execution;
+mod held;
 mod money_back;
 mod session;
 
@@ -391,6 +392,16 @@ pub enum TaskEnd {
     },
 }
 
+/// What a person decides about money that is held. The names are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It is enough: execute.
+    Execute,
+    /// It goes back, and nothing is executed.
+    GiveBack,
+}
+
 /// What can be said to a payment. The tags are durable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
@@ -431,6 +442,13 @@ pub enum Message {
     },
     /// A person has looked at what was flagged.
     Acknowledge {
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
+    /// A person has decided about the money that is held.
+    Resolve {
+        /// What.
+        how: Resolution,
         /// The input that brings it and wants to be told.
         input: Address,
     },
@@ -616,6 +634,12 @@ pub fn book_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::M
 #[must_use]
 pub fn acknowledge_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
     through(id, payment, asked_by, |input| Message::Acknowledge { input })
+}
+
+/// The birth of the input `id` through which `asked_by` decides about money that is held.
+#[must_use]
+pub fn resolve_through(id: InputId, payment: PaymentId, how: Resolution, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Resolve { how, input })
 }
 
 /// The birth of the input `id` through which `gateway` tells a payment its news.

@@ -4,7 +4,9 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, asker, checkout, dispute, listed, paid_news, receipt, refund, session, told, unknown, usd};
+use super::tests::{
+    Run, asker, checkout, dispute, eur, listed, paid_news, receipt, refund, session, told, unknown, usd,
+};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
@@ -41,6 +43,10 @@ fn states() -> Vec<(&'static str, Run)> {
         ("expired", Run::open().rings().hears(expired())),
         ("paid after its end", Run::open().rings().hears(expired()).then(paid_news())),
         ("held", Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(usd(999))))))),
+        (
+            "held, in another currency",
+            Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(eur(1000)))))),
+        ),
         ("free", Run::unborn().then(checkout(usd(0)))),
         ("paid, not in the books", Run::open().then(paid_news())),
         ("paid, promised, not in the books", Run::open().then(paid_news()).then(reserve(1, 400))),
@@ -111,6 +117,8 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("received elsewhere", receipt(state.map_or(usd(1000), |state| state.price))),
         ("withdraw", withdraw()),
         ("acknowledge", Message::Acknowledge { input: asker() }),
+        ("execute anyway", Message::Resolve { how: Resolution::Execute, input: asker() }),
+        ("give back", Message::Resolve { how: Resolution::GiveBack, input: asker() }),
         ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: false }),
         ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None, marked: false }),
         ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false }),
@@ -141,13 +149,14 @@ fn kind(message: &Message) -> usize {
         Message::ReceivedElsewhere(_) => 6,
         Message::Withdraw { .. } => 7,
         Message::Acknowledge { .. } => 8,
-        Message::ReserveRefund { .. } => 9,
-        Message::RefundSucceeded { .. } => 10,
-        Message::RefundReleased { .. } => 11,
-        Message::RefundReversed { .. } => 12,
-        Message::Credited => 13,
-        Message::Book { .. } => 14,
-        Message::TaskEnded { .. } => 15,
+        Message::Resolve { .. } => 9,
+        Message::ReserveRefund { .. } => 10,
+        Message::RefundSucceeded { .. } => 11,
+        Message::RefundReleased { .. } => 12,
+        Message::RefundReversed { .. } => 13,
+        Message::Credited => 14,
+        Message::Book { .. } => 15,
+        Message::TaskEnded { .. } => 16,
     }
 }
 
@@ -250,5 +259,5 @@ fn the_table_has_every_status_every_standing_and_every_message() {
     }
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, (0..=15).collect::<Vec<_>>());
+    assert_eq!(said, (0..=16).collect::<Vec<_>>());
 }

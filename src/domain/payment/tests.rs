@@ -12,6 +12,10 @@ pub(super) fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::parse("usd").unwrap())
 }
 
+pub(super) fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("eur").unwrap())
+}
+
 pub(super) fn id() -> PaymentId {
     PaymentId::new(Uuid::from_u128(7))
 }
@@ -257,6 +261,27 @@ fn money_that_goes_back_stops_an_execution_that_waits() {
     // It was stopped because the money is gone: it is not paid back again.
     let back = |run: Run| run.then(Message::TaskEnded { end: TaskEnd::Cancelled { begun: false } });
     assert!(!back(disputed).effects.iter().any(|(_, effect)| matches!(effect, Effect::GiveBack(_))));
+}
+
+#[test]
+fn money_that_is_held_is_executed_or_given_back_once_as_a_person_says() {
+    let held = || Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(usd(999))))));
+    let resolve = |how| Message::Resolve { how, input: asker() };
+    let backs = |run: &Run| run.effects.iter().filter(|(_, effect)| matches!(effect, Effect::GiveBack(_))).count();
+    let mut executed = held().then(resolve(Resolution::Execute));
+    assert_eq!((executed.state().status, executed.executions(), backs(&executed)), (Status::Completed, 1, 0));
+    assert!(executed.state().attention.is_empty());
+    assert!(matches!(executed.say(resolve(Resolution::GiveBack)).verdict, Verdict::Refused(_)));
+    let mut back = held().then(resolve(Resolution::GiveBack));
+    assert_eq!((back.state().status, back.executions(), backs(&back)), (Status::Cancelled, 0, 1));
+    assert!(matches!(back.say(resolve(Resolution::Execute)).verdict, Verdict::Refused(_)));
+    assert_eq!(back.state().execution, None, "nothing can be executed any more");
+    // Disputed money is nobody's to decide about, and a currency that we do not keep is not ours to send.
+    let mut disputed = held().then(dispute(DisputeStanding::Open));
+    assert!(matches!(disputed.say(resolve(Resolution::Execute)).verdict, Verdict::Refused(_)));
+    let mut euros = Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(eur(1000))))));
+    assert!(matches!(euros.say(resolve(Resolution::GiveBack)).verdict, Verdict::Refused(_)));
+    assert_eq!(euros.say(resolve(Resolution::Execute)).verdict, Verdict::Applied);
 }
 
 /// These texts are in databases: a change of one loses what is stored.

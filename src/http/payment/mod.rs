@@ -8,6 +8,7 @@ pub(super) mod back;
 pub(super) mod checkout;
 pub(super) mod details;
 pub(super) mod health;
+pub(super) mod held;
 mod page;
 pub(super) mod received;
 pub mod reconcile;
@@ -58,6 +59,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
         .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
         .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
+        .service(resource("/ops/payments/{paymentId}/release", |at| at.route(web::post().to(held::release))))
+        .service(resource("/ops/payments/{paymentId}/give-back", |at| at.route(web::post().to(held::give_back))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))

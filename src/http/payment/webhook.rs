@@ -40,8 +40,8 @@ pub(super) enum Meaning {
 }
 
 /// An event of the gateway, signed as Stripe does.
-#[utoipa::path(post, path = "/payment/webhook", tag = "payment", security(()),
-    params(("stripe-signature" = String, Header)),
+#[utoipa::path(post, path = "/payment/webhook", tag = "payment",
+    security(("webhook_signature" = [])),
     request_body(content = Object, description = "The event"),
     responses((status = 200, description = "It was written down", body = openapi::Bare),
         (status = 400, description = "It cannot be read", body = openapi::Failure),

@@ -29,7 +29,7 @@ pub struct NewRefund {
     #[schema(minimum = 1, example = 1000)]
     amount: Option<i64>,
     /// What is kept with it.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, example = json!({ "note": "Customer requested refund" }))]
     metadata: Option<Map<String, Value>>,
 }
 

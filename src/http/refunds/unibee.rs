@@ -50,7 +50,7 @@ pub struct UnibeeMark {
 /// What a gateway changed between currencies: never filled here.
 #[derive(Serialize, ToSchema)]
 pub struct UnibeeExchange {
-    /// The changed amount.
+    /// The changed amount, in minor units.
     exchange_amount: i64,
     /// The rate.
     exchange_rate: i64,

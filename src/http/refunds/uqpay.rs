@@ -71,7 +71,7 @@ pub struct UqpayNewRefund {
     #[schema(max_length = 36, example = "PA1234567890123456789")]
     payment_attempt_id: Option<String>,
     /// What is kept with the refund.
-    #[schema(value_type = Object, example = json!({ "customer_id": "cust_12345", "order_id": "order_6789" }))]
+    #[schema(value_type = Option<Object>, example = json!({ "customer_id": "cust_12345", "order_id": "order_6789" }))]
     metadata: Option<Map<String, Value>>,
 }
 

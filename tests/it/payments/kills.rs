@@ -1,11 +1,12 @@
-//! `kill -9` between the steps of a checkout, of a payment and of a webhook: each payment is executed once all the same.
+//! `kill -9` between the steps of a checkout, a payment, a webhook, a refund and a look of the reconciler: each payment is
+//! executed once and given back once all the same.
 
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
-use sea_orm::{ColumnTrait as _, EntityTrait as _, PaginatorTrait as _, QueryFilter as _};
 use serde_json::{Value, json};
 
+use crate::crash::records::count;
 use crate::crash::service::{Caller, LIMIT, Service};
 use crate::server::Answer;
 
@@ -13,6 +14,8 @@ const PAYERS: usize = 6;
 /// Payments of one payer.
 const PAYMENTS: usize = 4;
 const KILLS: u64 = 8;
+/// What each payer wants back.
+const BACK: i64 = 400;
 /// A living server answers long before.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -35,8 +38,8 @@ async fn insist(caller: &Caller, method: Method, path: &str, key: Option<&str>, 
     }
 }
 
-/// Buys and pays; the payment's id once it is completed.
-async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
+/// Buys and pays; the payment's id once it is completed. A payer who comes back makes the payment ask, every other time.
+async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
     let key = format!("payer-{number}-{turn}");
     let order = json!({ "userId": "user_123" });
     let opened = insist(caller, Method::POST, "/payment/checkout/test-noop", Some(&key), Some(&order)).await;
@@ -50,7 +53,7 @@ async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
             return id;
         }
         assert!(begun.elapsed() < LIMIT, "{id} is paid and never completed: {}", shown.body);
-        if turn.is_multiple_of(2) {
+        if comes_back && turn.is_multiple_of(2) {
             let back = format!("/payment/success?session_id={session}&payment_id={id}");
             insist(caller, Method::GET, &back, None, None).await;
         }
@@ -58,14 +61,24 @@ async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
     }
 }
 
+/// The same, who then wants a part back.
+async fn unhappy_payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
+    let id = payer(caller, number, turn, comes_back).await;
+    let (path, key) = (format!("/payment/refund/{id}"), format!("payer-{number}-{turn}-back"));
+    let wanted = json!({ "reason": "user_request", "amount": BACK });
+    let refund = insist(caller, Method::POST, &path, Some(&key), Some(&wanted)).await;
+    assert_eq!(refund.data()["amount"], BACK);
+    id
+}
+
 /// A service that sells nothing for 1000 cents, at the same address after every kill: payers come back to where they were
 /// sent.
-async fn shop(faults: Option<&str>) -> Service {
+async fn shop(settings: &[(&str, &str)]) -> Service {
     let mut service = Service::sqlite().await;
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     service.set("SERVER__BIND", free);
-    if let Some(faults) = faults {
-        service.set("PAYMENTS__SANDBOX_FAULTS", faults);
+    for (key, value) in settings {
+        service.set(*key, value);
     }
     service.start_with_templates().await;
     let template = json!({
@@ -77,8 +90,17 @@ async fn shop(faults: Option<&str>) -> Service {
 }
 
 #[tokio::test]
-async fn what_is_paid_is_executed_once_through_kills() {
-    let mut service = shop(None).await;
+async fn what_is_paid_is_executed_once_and_given_back_once_through_kills() {
+    through_kills(&[], true).await;
+}
+
+#[tokio::test]
+async fn what_no_webhook_tells_is_found_by_the_reconciler_through_kills() {
+    through_kills(&[("PAYMENTS__SANDBOX_FAULTS", "lost_webhooks"), ("PAYMENTS__RECONCILE_SECONDS", "1")], false).await;
+}
+
+async fn through_kills(settings: &[(&str, &str)], comes_back: bool) {
+    let mut service = shop(settings).await;
     let caller = service.caller.clone();
     let payers: Vec<_> = (0..PAYERS)
         .map(|number| {
@@ -86,7 +108,7 @@ async fn what_is_paid_is_executed_once_through_kills() {
             tokio::spawn(async move {
                 let mut paid = Vec::new();
                 for turn in 0..PAYMENTS {
-                    paid.push(payer(&caller, number, turn).await);
+                    paid.push(unhappy_payer(&caller, number, turn, comes_back).await);
                 }
                 paid
             })
@@ -107,16 +129,20 @@ async fn what_is_paid_is_executed_once_through_kills() {
         loop {
             let actor = caller.get(&format!("/ops/actors/payment/{id}")).await;
             let state = &actor.data()["state"];
-            if state["standing"] == "completed" {
-                assert_eq!(state["amounts"]["captured"], 1000);
+            let amounts = &state["amounts"];
+            if state["standing"] == "completed" && amounts["refunded"] == BACK {
+                assert_eq!((&amounts["captured"], &amounts["reserved"]), (&json!(1000), &json!(0)));
                 break;
             }
-            assert!(begun.elapsed() < LIMIT, "{id} was not executed: {state}");
+            assert!(begun.elapsed() < LIMIT, "{id} was not executed and given back: {state}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    // As many tasks and payments as were paid for, and not one more.
-    for kind in ["task", "payment"] {
+    // As many tasks, payments and refunds as were paid for, and not one more; at the gateway too.
+    let database = service.database().await;
+    let made = count(&database, "SELECT COUNT(*) FROM sandbox_objects WHERE kind = 'refund'").await;
+    assert_eq!(usize::try_from(made).unwrap(), paid.len(), "refunds at the gateway");
+    for kind in ["task", "payment", "refund"] {
         let listed = caller.get(&format!("/ops/actors?kind={kind}&limit=100")).await;
         assert_eq!(listed.data()["actors"].as_array().unwrap().len(), paid.len(), "{kind}");
     }
@@ -138,11 +164,11 @@ async fn refunder(caller: &Caller, payment: &str, number: usize) {
 
 #[tokio::test]
 async fn what_is_refunded_is_refunded_once_through_kills_by_a_gateway_that_loses_its_answers() {
-    let mut service = shop(Some("lost_answers")).await;
+    let mut service = shop(&[("PAYMENTS__SANDBOX_FAULTS", "lost_answers")]).await;
     let caller = service.caller.clone();
     let mut payments = Vec::new();
     for turn in 0..PAYERS {
-        payments.push(payer(&caller, 0, turn).await);
+        payments.push(payer(&caller, 0, turn, true).await);
     }
     let refunders: Vec<_> = payments
         .iter()
@@ -172,10 +198,6 @@ async fn what_is_refunded_is_refunded_once_through_kills_by_a_gateway_that_loses
         }
         assert!(begun.elapsed() < LIMIT, "something is always under way: {shown}");
     }
-    let refunds = mixvideo_entities::sandbox_object::Entity::find()
-        .filter(mixvideo_entities::sandbox_object::Column::Kind.eq("refund"))
-        .count(&database)
-        .await
-        .unwrap();
-    assert_eq!(refunds, payments.len() as u64);
+    let refunds = count(&database, "SELECT COUNT(*) FROM sandbox_objects WHERE kind = 'refund'").await;
+    assert_eq!(usize::try_from(refunds).unwrap(), payments.len());
 }
