@@ -94,16 +94,14 @@ async fn storm(cluster: &Cluster, wishes: Vec<(String, i64)>) -> usize {
 
 /// Nothing is on its way any more, and the books add up.
 async fn sound(database: &DatabaseConnection) {
+    let pending = "SELECT count(*) FROM refunds WHERE status NOT IN ('succeeded', 'failed', 'cancelled')";
+    until("every refund has ended", async || number(database, pending).await == 0).await;
     until("the books are still", async || {
         let books = ledger::audit(database, SystemClock.now()).await.unwrap();
         assert_eq!(books.faults, [""; 0]);
         books.under_way == 0
     })
     .await;
-    let pending = "SELECT count(*) FROM refunds WHERE status NOT IN ('succeeded', 'failed', 'cancelled')";
-    until("every refund has ended", async || number(database, pending).await == 0).await;
-    let books = ledger::audit(database, SystemClock.now()).await.unwrap();
-    assert_eq!((books.faults.as_slice(), books.under_way), ([].as_slice(), 0));
 }
 
 const SUCCEEDED: &str = "SELECT CAST(COALESCE(SUM(amount), 0) AS BIGINT) FROM refunds WHERE status = 'succeeded'";
