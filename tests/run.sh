@@ -87,6 +87,11 @@ if [ ! -d tests/stripe/node_modules/stripe ]; then
     (cd tests/stripe && npm ci --no-audit --no-fund --loglevel=error >&2)
 fi
 
+# Another stand-in for Stripe, with a hosted page, at the version that its lock file pins.
+if [ ! -d tests/emulate/node_modules/emulate ]; then
+    (cd tests/emulate && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
 # What stands in for OpenAI-compatible providers, at the version that its lock file pins. It needs Node 20.15 or newer.
 if [ ! -x tests/aimock/node_modules/.bin/aimock ]; then
     command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }

@@ -40,6 +40,13 @@ impl Caller {
         Self { who: Who::Key(holder), owner }
     }
 
+    /// The application `client_id`, where the service itself speaks for it.
+    #[must_use]
+    pub fn client(client_id: &str) -> Self {
+        let (key_id, client_id) = (client_id.to_owned(), Some(client_id.to_owned()));
+        Self::with_key(Holder { key_id, role: Role::Client, client_id, receivers: Vec::new() })
+    }
+
     fn signed_in(person: SignedIn) -> Self {
         Self { owner: format!("user:{}", person.user_id), who: Who::User(Box::new(person)) }
     }

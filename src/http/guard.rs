@@ -92,11 +92,15 @@ async fn admitted(
         return Ok((route, None));
     }
     let query = if route.path == TOKEN_IN_QUERY { Query::of(request.request())? } else { Query::default() };
-    let token = match Dialect::of_path(route.path) {
-        Dialect::Uqpay => caller::token_of_uqpay(request.headers())?,
-        _ => query.text("access_token"),
+    let presented = match Dialect::of_path(route.path) {
+        Dialect::Uqpay => caller::token_of_uqpay(request.headers()),
+        _ => Ok(query.text("access_token")),
     };
-    let caller = match caller::identify(state, request.headers(), token).await {
+    let identified = match presented {
+        Ok(token) => caller::identify(state, request.headers(), token).await,
+        Err(refused) => Err(refused),
+    };
+    let caller = match identified {
         Ok(caller) => caller,
         Err(refused @ Error::Unauthenticated(_)) => {
             count(Class::Failed, meter.address()).await?;

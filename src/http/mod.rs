@@ -33,6 +33,7 @@ mod providers;
 mod query;
 mod refunds;
 mod sandbox;
+mod shop;
 mod streams;
 mod tasks;
 mod templates;
@@ -162,6 +163,7 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(refunds::routes)
                 .configure(payment::routes)
                 .configure(sandbox::routes)
+                .configure(shop::routes)
                 .configure(openapi::routes)
                 .configure(docs::routes)
                 .default_service(web::to(guard::nowhere)),

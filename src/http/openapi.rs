@@ -18,7 +18,7 @@ use super::caller::UQPAY_TOKEN;
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
 use super::{
-    audit, docs, files, google, health, keys, limit, metrics, ops, payment, providers, refunds, sandbox, streams,
+    audit, docs, files, google, health, keys, limit, metrics, ops, payment, providers, refunds, sandbox, shop, streams,
     tasks, templates,
 };
 use crate::gateway::webhook::SIGNATURE_HEADER;
@@ -360,8 +360,10 @@ Times are RFC 3339 in UTC. Amounts of money are whole numbers in minor units of 
         refunds::crypto::list::show, refunds::crypto::create::full, refunds::crypto::create::partial,
         payment::received::receive, payment::received::withdraw,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
-        payment::reconcile::reconcile, payment::reconcile::sync,
-        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
+        payment::settling::sync, payment::settling::paid, payment::settling::failed,
+        payment::reconcile::reconcile, payment::reconcile::sync, payment::held::release, payment::held::give_back,
+        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire, shop::page,
+        shop::order,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described, docs::door, docs::file,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,

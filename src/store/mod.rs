@@ -11,6 +11,7 @@ mod claims;
 mod database;
 pub mod definitions;
 pub mod executions;
+pub mod ledger;
 pub mod payments;
 pub mod refunds;
 pub mod sandbox;

@@ -4,6 +4,7 @@
 // Tests are about what happens, not about reporting it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod bench;
 mod cli;
 mod contract;
 mod crash;
@@ -20,6 +21,7 @@ mod people;
 mod postgres;
 mod providers;
 mod redis_server;
+mod refunds;
 mod server;
 mod sharing;
 mod site;

@@ -31,7 +31,7 @@ const NOT_ALWAYS: [&str; 2] = ["Idempotent-Replayed", "Content-Range"];
 const ENVELOPED: &str = "data";
 
 /// What parameters are, by name, and an example of each.
-const PARAMETERS: [(&str, &str, &str); 19] = [
+const PARAMETERS: [(&str, &str, &str); 20] = [
     ("capability", "The secret part of the link that the provider was given", "cap_0193"),
     ("code", "The template's code", "photo-to-video"),
     ("cursor", "`nextCursor` of the page before", "photo-to-video"),
@@ -42,6 +42,7 @@ const PARAMETERS: [(&str, &str, &str); 19] = [
     ("paymentId", "The payment", "pay_01930000000070008000000000000000"),
     ("payment_id", "The payment", "pay_01930000000070008000000000000000"),
     ("provider", "The provider's name in the configuration", "studio"),
+    ("refundId", "The refund", "re_01930000000070008000000000000000"),
     ("sessionId", "The gateway's session", "cs_sandbox_0193"),
     ("session_id", "The gateway's session", "cs_sandbox_0193"),
     ("signature", "What proves that the link is ours", "bWl4dmlkZW8"),

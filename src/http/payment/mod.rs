@@ -8,9 +8,11 @@ pub(super) mod back;
 pub(super) mod checkout;
 pub(super) mod details;
 pub(super) mod health;
+pub(super) mod held;
 mod page;
 pub(super) mod received;
 pub mod reconcile;
+pub(super) mod settling;
 pub(super) mod view;
 pub(super) mod webhook;
 
@@ -54,12 +56,17 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
         .service(resource("/ops/payments", |at| at.route(web::post().to(received::receive))))
-        .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
         .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
         .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
+        .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
+        .service(resource("/ops/payments/{paymentId}/release", |at| at.route(web::post().to(held::release))))
+        .service(resource("/ops/payments/{paymentId}/give-back", |at| at.route(web::post().to(held::give_back))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))
+        .service(resource("/ops/refunds/{refundId}/sync", |at| at.route(web::post().to(settling::sync))))
+        .service(resource("/ops/refunds/{refundId}/paid", |at| at.route(web::post().to(settling::paid))))
+        .service(resource("/ops/refunds/{refundId}/failed", |at| at.route(web::post().to(settling::failed))))
         .service(resource("/ops/inputs/{inputId}/replay", |at| at.route(web::post().to(attention::replay))))
         .service(resource("/payment/{paymentId}", |at| at.route(get_and_head().to(details::details))));
 }

@@ -11,7 +11,7 @@ use crate::domain::Address;
 use crate::domain::ids::{PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::payment;
-use crate::domain::refund::{self, Message, Request, Status};
+use crate::domain::refund::{self, Message, Request};
 use crate::http::State;
 use crate::http::body::Fields;
 use crate::http::caller::Caller;
@@ -193,20 +193,18 @@ pub async fn ended(state: &State, id: RefundId) -> Result<Known, Error> {
     answered(wait_until(news, LIMIT, async || read(state, id).await, |known| is_decided(&known.state)).await?)
 }
 
-/// A refund as its caller is told of it: one that was never promised is none.
+/// A refund as its caller is told of it: one that was refused is none.
 ///
 /// # Errors
-/// Why it was not promised.
+/// Why it was refused.
 pub fn answered(known: Known) -> Result<Known, Error> {
     match &known.state.failure {
-        Some(failure) if known.state.status == Status::Failed && known.state.amount.is_none() => {
-            Err(Error::BadRequest(failure.message.clone()))
-        }
-        _ => Ok(known),
+        Some(failure) if failure.is_refusal() => Err(Error::BadRequest(failure.message.clone())),
+        Some(_) | None => Ok(known),
     }
 }
 
 /// Whether waiting longer tells nothing new: it has ended, or a person is to say how it ends.
 pub fn is_decided(refund: &refund::State) -> bool {
-    refund.status.is_settled() || refund.status == Status::Submitted && !refund.rail.has_gateway()
+    refund.status.is_settled() || refund.waits_for_operator()
 }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::ask::{self, Asked};
 use crate::domain::ids::{PaymentId, RefundId};
-use crate::domain::refund::{Reason, Request, Status};
+use crate::domain::refund::{self, Reason, Request, Status};
 use crate::http::body::{self, Body, Fields};
 use crate::http::envelope::Reply;
 use crate::http::error::Error;
@@ -44,6 +44,14 @@ pub struct Refunded {
     amount: i64,
     /// `pending`, `succeeded`, `failed` or `cancelled`.
     status: &'static str,
+}
+
+impl Refunded {
+    /// How it stands.
+    pub(in crate::http) fn of(known: &refund::State) -> Self {
+        let amount = known.amount.map(|amount| amount.minor).or(known.request.minor).unwrap_or(0);
+        Self { refund_id: known.request.id.to_string(), amount, status: known.status.shown().mixvideo }
+    }
 }
 
 /// Gives a payment back, or a part of it. Answers when the gateway has, or after 10 seconds with `pending`.
@@ -111,7 +119,5 @@ fn shown(asked: &Asked) -> Result<Reply, Error> {
         | Status::Submitted
         | Status::OutcomeUnknown => "Refund is being processed".to_owned(),
     };
-    let amount = refund.amount.map(|amount| amount.minor).or(refund.request.minor).unwrap_or(0);
-    let status = refund.status.shown().mixvideo;
-    asked.reply(&message, &Refunded { refund_id: refund.request.id.to_string(), amount, status })
+    asked.reply(&message, &Refunded::of(refund))
 }
