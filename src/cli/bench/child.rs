@@ -19,9 +19,17 @@ use crate::auth::api_key::{self, NewKey, Role};
 use crate::cli::client::Client;
 use crate::cli::{Error, database, kept_in, serve};
 use crate::config::{Config, Database, Flag, Sources};
+use crate::http::limit::bucket;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::redis;
 
+/// Limits that would end a measurement before the server does.
+const UNLIMITED: [&str; 4] = [
+    "MIXVIDEO__LIMITS__KEY__READING",
+    "MIXVIDEO__LIMITS__KEY__CREATING",
+    "MIXVIDEO__LIMITS__KEY__MONEY",
+    "MIXVIDEO__LIMITS__ADDRESS__WEBHOOK",
+];
 /// How long a server may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to end before it is killed; its data is not kept.
@@ -70,6 +78,10 @@ impl Child {
         }
         if let Some(redis) = &args.redis {
             command.env("MIXVIDEO__MAILBOX__BACKEND", "redis").env("MIXVIDEO__REDIS__URL", redis);
+        }
+        // What is measured is the server, not how many calls a minute it grants.
+        for limit in UNLIMITED {
+            command.env(limit, bucket::CALLS_MAX.to_string());
         }
         // Where no configuration lies about.
         let (process, url) = start(command.current_dir(&directory), serve::LISTENS).await?;
