@@ -216,6 +216,7 @@ mod tests {
             "mixvideo payments give-back pay_1",
             "mixvideo migrate",
             "mixvideo doctor --json",
+            "mixvideo doctor --ledger",
             "mixvideo openapi",
             "mixvideo bench throughput --tasks 10 --json",
             "mixvideo bench webhooks --payments 10 --events 100 --deliveries 1000",

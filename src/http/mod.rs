@@ -12,6 +12,7 @@ mod audit;
 mod body;
 pub mod browsers;
 mod caller;
+mod docs;
 mod envelope;
 mod error;
 mod files;
@@ -30,6 +31,7 @@ mod payment;
 mod pictures;
 mod providers;
 mod query;
+mod refunds;
 mod sandbox;
 mod shop;
 mod streams;
@@ -158,10 +160,12 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(refunds::routes)
                 .configure(payment::routes)
                 .configure(sandbox::routes)
                 .configure(shop::routes)
                 .configure(openapi::routes)
+                .configure(docs::routes)
                 .default_service(web::to(guard::nowhere)),
         );
         // What is no path at all, such as the `*` of OPTIONS, reaches no scope.

@@ -6,6 +6,7 @@
 
 mod bench;
 mod cli;
+mod contract;
 mod crash;
 mod engine;
 mod http;
@@ -20,6 +21,7 @@ mod people;
 mod postgres;
 mod providers;
 mod redis_server;
+mod refunds;
 mod server;
 mod sharing;
 mod site;

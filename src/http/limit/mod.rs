@@ -34,7 +34,7 @@ const RESET: HeaderName = HeaderName::from_static("x-ratelimit-reset");
 const FORWARDED: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// The headers of every answer.
-pub const HEADERS: [(HeaderName, &str); 3] = [
+pub static HEADERS: [(HeaderName, &str); 3] = [
     (LIMIT, "Calls of this kind that the caller may make in a minute"),
     (REMAINING, "Calls of this kind that are left right now; they come back evenly"),
     (RESET, "When all of them are back: seconds since the Unix epoch"),

@@ -7,6 +7,7 @@ mod deaths;
 mod joining;
 mod killers;
 mod redis_away;
+mod refunds;
 mod rolling;
 mod sharing;
 mod sleepers;

@@ -38,8 +38,7 @@ async fn insist(caller: &Caller, method: Method, path: &str, key: Option<&str>, 
     }
 }
 
-/// Buys and pays, and wants a part back; the payment's id once all that is done. A payer who comes back makes the payment
-/// ask, every other time.
+/// Buys and pays; the payment's id once it is completed. A payer who comes back makes the payment ask, every other time.
 async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
     let key = format!("payer-{number}-{turn}");
     let order = json!({ "userId": "user_123" });
@@ -51,7 +50,7 @@ async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) ->
     loop {
         let shown = insist(caller, Method::GET, &format!("/payment/{id}"), None, None).await;
         if shown.data()["status"] == "completed" {
-            break;
+            return id;
         }
         assert!(begun.elapsed() < LIMIT, "{id} is paid and never completed: {}", shown.body);
         if comes_back && turn.is_multiple_of(2) {
@@ -63,11 +62,34 @@ async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) ->
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let (path, key) = (format!("/payment/refund/{id}"), format!("{key}-back"));
+}
+
+/// The same, who then wants a part back.
+async fn unhappy_payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
+    let id = payer(caller, number, turn, comes_back).await;
+    let (path, key) = (format!("/payment/refund/{id}"), format!("payer-{number}-{turn}-back"));
     let wanted = json!({ "reason": "user_request", "amount": BACK });
     let refund = insist(caller, Method::POST, &path, Some(&key), Some(&wanted)).await;
     assert_eq!(refund.data()["amount"], BACK);
     id
+}
+
+/// A service that sells nothing for 1000 cents, at the same address after every kill: payers come back to where they were
+/// sent.
+async fn shop(settings: &[(&str, &str)]) -> Service {
+    let mut service = Service::sqlite().await;
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    service.set("SERVER__BIND", free);
+    for (key, value) in settings {
+        service.set(*key, value);
+    }
+    service.start_with_templates().await;
+    let template = json!({
+        "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
+        "templateType": "VIDEO", "workflow": "noop", "tags": [],
+    });
+    insist(&service.caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    service
 }
 
 #[tokio::test]
@@ -81,27 +103,15 @@ async fn what_no_webhook_tells_is_found_by_the_reconciler_through_kills() {
 }
 
 async fn through_kills(settings: &[(&str, &str)], comes_back: bool) {
-    let mut service = Service::sqlite().await;
-    // The same address after every kill: payers come back to where they were sent.
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    service.set("SERVER__BIND", free);
-    for (key, value) in settings {
-        service.set(*key, value);
-    }
-    service.start_with_templates().await;
+    let mut service = shop(settings).await;
     let caller = service.caller.clone();
-    let template = json!({
-        "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
-        "templateType": "VIDEO", "workflow": "noop", "tags": [],
-    });
-    insist(&caller, Method::POST, "/templates", None, Some(&template)).await.data();
     let payers: Vec<_> = (0..PAYERS)
         .map(|number| {
             let caller = caller.clone();
             tokio::spawn(async move {
                 let mut paid = Vec::new();
                 for turn in 0..PAYMENTS {
-                    paid.push(payer(&caller, number, turn, comes_back).await);
+                    paid.push(unhappy_payer(&caller, number, turn, comes_back).await);
                 }
                 paid
             })
@@ -139,4 +149,58 @@ async fn through_kills(settings: &[(&str, &str)], comes_back: bool) {
         let listed = caller.get(&format!("/ops/actors?kind={kind}&limit=100")).await;
         assert_eq!(listed.data()["actors"].as_array().unwrap().len(), paid.len(), "{kind}");
     }
+}
+
+/// Asks for a refund of everything and waits for its end.
+async fn refunder(caller: &Caller, payment: &str, number: usize) {
+    let (path, key) = (format!("/payment/refund/{payment}"), format!("refund-{number}"));
+    let begun = Instant::now();
+    loop {
+        let answer = insist(caller, Method::POST, &path, Some(&key), Some(&json!({ "reason": "user_request" }))).await;
+        if answer.data()["status"] == "succeeded" {
+            return;
+        }
+        assert_eq!(answer.data()["status"], "pending", "{}", answer.body);
+        assert!(begun.elapsed() < LIMIT, "the refund of {payment} never ends: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refunded_is_refunded_once_through_kills_by_a_gateway_that_loses_its_answers() {
+    let mut service = shop(&[("PAYMENTS__SANDBOX_FAULTS", "lost_answers")]).await;
+    let caller = service.caller.clone();
+    let mut payments = Vec::new();
+    for turn in 0..PAYERS {
+        payments.push(payer(&caller, 0, turn, true).await);
+    }
+    let refunders: Vec<_> = payments
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(number, payment)| {
+            let caller = caller.clone();
+            tokio::spawn(async move { refunder(&caller, &payment, number).await })
+        })
+        .collect();
+    for kill in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(60 + 130 * (kill % 5))).await;
+        service.kill().await;
+        service.start().await;
+    }
+    for refunder in refunders {
+        refunder.await.unwrap();
+    }
+    let database = service.database().await;
+    let begun = Instant::now();
+    loop {
+        let shown = service.told(&["doctor", "--ledger", "--json"]).await;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        if shown["books"]["underWay"] == 0 {
+            assert_eq!(shown["ok"], true);
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "something is always under way: {shown}");
+    }
+    let refunds = count(&database, "SELECT COUNT(*) FROM sandbox_objects WHERE kind = 'refund'").await;
+    assert_eq!(usize::try_from(refunds).unwrap(), payments.len());
 }

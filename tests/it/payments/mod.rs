@@ -7,6 +7,7 @@ mod checkout;
 mod chromium;
 mod held;
 mod kills;
+mod ledger;
 mod reconcile;
 mod refunds;
 mod retention;

@@ -112,6 +112,11 @@ impl World {
         }
     }
 
+    /// Adds an object behind everyone's back.
+    pub fn insert(&mut self, object: Value) {
+        self.put(object);
+    }
+
     /// Changes an object behind everyone's back, as somebody in the dashboard would.
     pub fn set(&mut self, id: &str, field: &str, value: Value) {
         let mut object = self.get(id).unwrap();
