@@ -12,7 +12,8 @@ use super::error::Error;
 use super::guard::{get_and_head, resource};
 use super::openapi;
 
-/// What the pages may load and ask: this service alone; `browsers` adds who may frame them. Their scripts are files; their styles are set by scripts too.
+/// What the pages may load and ask: this service alone. Their scripts are files; their styles are set by scripts too.
+/// `browsers` adds who may show them in a frame.
 const POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \

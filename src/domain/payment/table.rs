@@ -4,9 +4,7 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{
-    Run, asker, checkout, dispute, eur, listed, paid_news, receipt, refund, session, told, unknown, usd,
-};
+use super::tests::{Run, asker, checkout, dispute, listed, paid_news, receipt, refund, session, told, unknown, usd};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
@@ -43,10 +41,6 @@ fn states() -> Vec<(&'static str, Run)> {
         ("expired", Run::open().rings().hears(expired())),
         ("paid after its end", Run::open().rings().hears(expired()).then(paid_news())),
         ("held", Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(usd(999))))))),
-        (
-            "held, in another currency",
-            Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(eur(1000)))))),
-        ),
         ("free", Run::unborn().then(checkout(usd(0)))),
         ("paid, not in the books", Run::open().then(paid_news())),
         ("paid, promised, not in the books", Run::open().then(paid_news()).then(reserve(1, 400))),

@@ -21,8 +21,8 @@ const BODY_FAILURE: [(&str, &str); 1] = [("408", "The body did not arrive in tim
 /// The controllers with an envelope of their own, by tag; all others share one.
 const ENVELOPES: [(&str, &str); 3] = [("auth", "AuthFailure"), ("uqpay", "UqpayFailure"), ("unibee", "UnibeeFailure")];
 
-/// The tag of the controller whose answers are about money: nobody stores them.
-const MONEY_TAG: &str = "payment";
+/// The tags of the controllers whose answers are about money: nobody stores them.
+const MONEY_TAGS: [&str; 4] = ["payment", "uqpay", "unibee", "refunds"];
 
 /// Headers that an answer may have or not; all others that are described are always there.
 const NOT_ALWAYS: [&str; 2] = ["Idempotent-Replayed", "Content-Range"];
@@ -31,7 +31,7 @@ const NOT_ALWAYS: [&str; 2] = ["Idempotent-Replayed", "Content-Range"];
 const ENVELOPED: &str = "data";
 
 /// What parameters are, by name, and an example of each.
-const PARAMETERS: [(&str, &str, &str); 19] = [
+const PARAMETERS: [(&str, &str, &str); 20] = [
     ("capability", "The secret part of the link that the provider was given", "cap_0193"),
     ("code", "The template's code", "photo-to-video"),
     ("cursor", "`nextCursor` of the page before", "photo-to-video"),
@@ -42,6 +42,7 @@ const PARAMETERS: [(&str, &str, &str); 19] = [
     ("paymentId", "The payment", "pay_01930000000070008000000000000000"),
     ("payment_id", "The payment", "pay_01930000000070008000000000000000"),
     ("provider", "The provider's name in the configuration", "studio"),
+    ("refundId", "The refund", "re_01930000000070008000000000000000"),
     ("sessionId", "The gateway's session", "cs_sandbox_0193"),
     ("session_id", "The gateway's session", "cs_sandbox_0193"),
     ("signature", "What proves that the link is ours", "bWl4dmlkZW8"),
@@ -80,7 +81,8 @@ pub(super) fn complete(api: &mut Value) {
         for operation in item.values_mut() {
             let parameters = operation.get_mut("parameters").and_then(Value::as_array_mut);
             parameters.into_iter().flatten().for_each(name_parameter);
-            let money = operation["tags"].as_array().is_some_and(|tags| tags.iter().any(|tag| tag == MONEY_TAG));
+            let mut tags = operation["tags"].as_array().into_iter().flatten().filter_map(Value::as_str);
+            let money = tags.any(|tag| MONEY_TAGS.contains(&tag));
             let answers = operation.get_mut("responses").and_then(Value::as_object_mut);
             for (status, answer) in answers.into_iter().flatten() {
                 describe_headers(status, answer, money);
@@ -171,7 +173,7 @@ fn lift_description(property: &mut Map<String, Value>) {
 
 /// Whether a property of this name is a time: RFC 3339, wherever it is a text.
 fn is_time(name: &str) -> bool {
-    name.ends_with("At") || name == "timestamp"
+    name.ends_with("At") || name.ends_with("_time") || name == "timestamp"
 }
 
 fn is_text(property: &Map<String, Value>) -> bool {

@@ -128,7 +128,8 @@ impl Judge {
         if let Some(error) = validator.iter_errors(&body).next() {
             return Some(format!("not as described: {error}"));
         }
-        (body.get("data").is_some()).then(|| "a refusal with data".to_owned())
+        // UniBee's envelope has it in refusals as well, as null.
+        (!body["data"].is_null()).then(|| "a refusal with data".to_owned())
     }
 
     /// How a refusal looks: as the operation that was asked describes it, or as every other does.

@@ -38,7 +38,7 @@ async fn held_to_its_word(service: &Service, key: Option<&str>, phases: &str) {
     run.args(["--checks", CHECKS, "--phases", phases, "--max-examples", &examples, "--seed", &seed]);
     run.args([
         "--workers",
-        "2",
+        "1",
         "--no-shrink",
         "--continue-on-failure",
         "--request-timeout",
@@ -55,8 +55,9 @@ async fn held_to_its_word(service: &Service, key: Option<&str>, phases: &str) {
     let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     println!("schemathesis, seed {seed}");
     assert!(output.status.success(), "seed {seed}: {out}\n{err}");
-    let all = Api::read().operations().count();
-    assert!(out.contains(&format!("Selected: {all}/{all}")), "not all of {all} operations were asked: {out}");
+    // All but the one that it reads the description from.
+    let asked = Api::read().operations().filter(|operation| operation.path != "/openapi.json").count();
+    assert!(out.contains(&format!("Selected: {asked}/{asked}")), "not all of {asked} operations were asked: {out}");
 }
 
 async fn started() -> Service {

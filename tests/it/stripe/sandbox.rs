@@ -60,7 +60,8 @@ pub async fn receiver(mut refusals: usize) -> (String, Coming) {
             }
             let head = String::from_utf8(head).unwrap();
             let header = |name: &str| {
-                head.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).map(str::to_owned)
+                let mut fields = head.lines().filter_map(|line| line.split_once(": "));
+                fields.find(|(known, _)| known.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned())
             };
             let mut body = vec![0; header("content-length").unwrap().parse().unwrap()];
             line.read_exact(&mut body).await.unwrap();

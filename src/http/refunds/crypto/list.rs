@@ -81,7 +81,8 @@ pub(in crate::http) async fn list(request: HttpRequest, state: Data<State>, call
 }
 
 /// A refund.
-#[utoipa::path(get, path = "/refunds/{id}", tag = "refunds", operation_id = "read", params(("id" = String, Path)),
+#[utoipa::path(get, path = "/refunds/{id}", tag = "refunds", operation_id = "read",
+    params(("id" = String, Path, description = "The refund", example = "re_01930000000070008000000000000000")),
     responses((status = 200, description = "The refund", body = CryptoRefund), openapi::Reading))]
 pub(in crate::http) async fn show(path: Path<String>, state: Data<State>, caller: Caller) -> Result<Reply, Error> {
     let found = match RefundId::parse(&path) {
