@@ -17,6 +17,7 @@ mod m20261122_000007_leases;
 mod m20261122_000008_payments;
 mod m20261122_000009_sandbox;
 mod m20261122_000010_users;
+mod m20261122_000013_traces;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_payments::Migration),
             Box::new(m20261122_000009_sandbox::Migration),
             Box::new(m20261122_000010_users::Migration),
+            Box::new(m20261122_000013_traces::Migration),
         ]
     }
 }

@@ -98,6 +98,7 @@ async fn forget(
     stop: &CancellationToken,
 ) -> Result<(), crate::runtime::journal::Error> {
     let before = now.plus_ms(-DAY_MS * i64::from(days));
+    while !stop.is_cancelled() && engine.journal().prune_traces(before, PAGE).await? == PAGE {}
     let tasks: Vec<&str> = task::Status::iter().filter(|status| status.is_final()).map(Into::into).collect();
     let inputs: [&str; 1] = [input::Status::Answered.into()];
     for (kind, finals) in [(TaskMachine::KIND, tasks.as_slice()), (input::InputMachine::KIND, &inputs)] {

@@ -102,7 +102,7 @@ impl Browsers {
         let mut cors = Cors::default()
             .allowed_methods(["GET", "HEAD", "POST", "PUT", "DELETE"])
             .allowed_headers(SENT)
-            .expose_headers(limit::HEADERS.map(|(name, _)| name))
+            .expose_headers(limit::HEADERS.iter().map(|(name, _)| name.clone()))
             .expose_headers(["retry-after", "x-trace-id", CODE_HEADER, "idempotent-replayed"])
             .max_age(REMEMBERED_S)
             .block_on_origin_mismatch(false);

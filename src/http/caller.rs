@@ -37,6 +37,13 @@ impl Caller {
         Self { who: Who::Key(holder), owner }
     }
 
+    /// Whom a server believes everybody to be that asks nobody.
+    #[must_use]
+    pub fn anybody() -> Self {
+        let receivers = Vec::new();
+        Self::with_key(Holder { key_id: "anybody".into(), role: Role::Operator, client_id: None, receivers })
+    }
+
     fn signed_in(person: SignedIn) -> Self {
         Self { owner: format!("user:{}", person.user_id), who: Who::User(Box::new(person)) }
     }

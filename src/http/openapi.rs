@@ -1,17 +1,24 @@
 //! `/openapi.json`: the description of the API, generated from its handlers.
 
+use std::sync::LazyLock;
+
 use actix_web::HttpResponse;
 use actix_web::web::ServiceConfig;
+use bytes::Bytes;
 use serde::Serialize;
-use utoipa::openapi::RefOr;
+use utoipa::openapi::content::ContentBuilder;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Parameter;
+use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
-use super::{audit, files, google, health, keys, metrics, ops, payment, providers, sandbox, streams, tasks, templates};
+use super::{
+    audit, files, google, health, keys, limit, metrics, ops, payment, providers, sandbox, streams, tasks, templates,
+};
 
 /// A successful answer.
 #[derive(Serialize, ToSchema)]
@@ -249,7 +256,7 @@ pub struct Paging {
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
         keys::list, keys::create, keys::rotate, keys::revoke, audit::list,
     ),
-    modifiers(&Bearer, &Headers, &Names),
+    modifiers(&Bearer, &Limited, &Headers, &Names),
     security(("bearer" = []))
 )]
 struct Api;
@@ -268,6 +275,34 @@ impl Modify for Bearer {
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
         let token = ApiKeyValue::with_description("access_token", "Who signed in's access token; prefer the header");
         components.add_security_scheme("access_token", SecurityScheme::ApiKey(ApiKey::Query(token)));
+    }
+}
+
+/// How any call may fail that asks too much.
+struct Limited;
+
+impl Modify for Limited {
+    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
+        for item in api.paths.paths.values_mut() {
+            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
+                let mut failures = vec![(
+                    "429",
+                    "More calls of this kind than the caller may make in a minute, or more tasks under way",
+                )];
+                if operation.request_body.is_some() {
+                    failures.push(("408", "The body did not arrive in time"));
+                }
+                failures.push(("431", "The headers are too large"));
+                let auth = operation.tags.iter().flatten().any(|tag| tag == "auth");
+                let envelope = if auth { "AuthFailure" } else { "Failure" };
+                for (status, text) in failures {
+                    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(envelope))).build();
+                    let response =
+                        ResponseBuilder::new().description(text).content("application/json", content).build();
+                    operation.responses.responses.insert(status.to_owned(), RefOr::T(response));
+                }
+            }
+        }
     }
 }
 
@@ -318,6 +353,7 @@ fn is_idempotency_key(parameter: &RefOr<Parameter>) -> bool {
 /// The headers of an answer; `keyed` for routes that take an Idempotency-Key.
 fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
     let mut headers = vec![EVERY_ANSWER];
+    headers.extend(limit::HEADERS.iter().map(|(name, text)| (name.as_str(), *text)));
     if !status.starts_with(['2', '3']) {
         headers.push(EVERY_FAILURE);
     }
@@ -325,7 +361,7 @@ fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
         "200" if keyed => headers.push(("Idempotent-Replayed", "`true` when the answer was given before")),
         "401" => headers.push(("WWW-Authenticate", "`Bearer`")),
         "206" | "416" => headers.push(("Content-Range", "Which bytes, of how many")),
-        "503" => headers.push(("Retry-After", "When to try again, in seconds")),
+        "429" | "503" => headers.push(("Retry-After", "When to try again, in seconds")),
         _ => {}
     }
     headers
@@ -346,7 +382,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
 pub(super) async fn described() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(document())
+    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().into());
+    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.clone())
 }
 
 #[cfg(test)]
@@ -389,7 +426,9 @@ mod tests {
                 let headers = &answer["headers"];
                 assert!(headers["x-trace-id"].is_object(), "{operation}");
                 assert_eq!(headers["x-error-code"].is_object(), !status.starts_with(['2', '3']), "{operation}");
-                assert_eq!(headers["Retry-After"].is_object(), status == "503", "{operation}");
+                let waits = matches!(&**status, "429" | "503");
+                assert_eq!(headers["Retry-After"].is_object(), waits, "{operation}");
+                assert!(headers["x-ratelimit-remaining"].is_object(), "{operation}");
                 answers += 1;
             }
         }

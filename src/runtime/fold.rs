@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::journal::{DECIDE, Entry, Envelope, MessageId, Unit};
+use super::journal::{DECIDE, Entry, Envelope, MessageId, Origin, Unit};
 use super::kind::{Kind, State, Step, Undecided, caught};
 use super::lease::Epoch;
 use super::room;
@@ -89,8 +89,9 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
     let unit = if entries.is_empty() {
         None
     } else {
+        let sender = if before.version == 0 { entries[0].message.sender() } else { None };
         match unit(kind, actor, before.version, &after, entries, posts, settled) {
-            Ok(unit) => Some(Arc::new(unit)),
+            Ok(unit) => Some(Arc::new(Unit { origin: sender.map(Origin::Actor), ..unit })),
             // The guilty one is not known among several: the first is decided alone, and so each in its turn.
             Err(_) if messages.len() > 1 => return fold(kind, actor, before, &messages[..1], now),
             Err(why) => {
@@ -175,6 +176,7 @@ fn unit(
         posts,
         settled,
         claim: None,
+        origin: None,
         epoch: None,
     })
 }

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::child::Child;
 use super::load::Quantiles;
-use super::measure::{Latency, Reads, Size, Throughput};
+use super::measure::{Latency, Limited, Reads, Size, Throughput};
 use super::raw::Raw;
 use crate::cli::table::aligned;
 
@@ -17,6 +17,8 @@ pub(super) struct Report {
     pub latency: Option<Latency>,
     /// By `reads`.
     pub reads: Option<Reads>,
+    /// By `limits`.
+    pub limits: Option<Limited>,
     /// By `size`.
     pub size: Option<Size>,
     /// By `raw`.
@@ -27,7 +29,7 @@ impl Report {
     /// Nothing found yet.
     pub(super) fn new(target: &Child) -> Self {
         let described = target.described.clone();
-        Self { described, throughput: None, latency: None, reads: None, size: None, raw: None }
+        Self { described, throughput: None, latency: None, reads: None, limits: None, size: None, raw: None }
     }
 
     /// The part of the plain inserts' speed that whole tasks reach.
@@ -43,6 +45,7 @@ impl Report {
             "throughput": self.throughput,
             "latency": self.latency,
             "reads": self.reads,
+            "limits": self.limits,
             "size": self.size,
             "raw": self.raw,
             "ratioToRaw": self.of_raw(),
@@ -78,6 +81,11 @@ impl Report {
         if let Some(found) = &self.reads {
             line("reads", format!("{:.0}/s", found.reads_per_second), quantiles(&found.read));
             line("  bare actix-web", format!("{:.0}/s", found.bare_per_second), quantiles(&found.bare));
+            line("  ratio", format!("{:.2}", found.ratio), String::new());
+        }
+        if let Some(found) = &self.limits {
+            line("guarded reads", format!("{:.0}/s", found.guarded_per_second), quantiles(&found.guarded));
+            line("  unguarded", format!("{:.0}/s", found.unguarded_per_second), quantiles(&found.unguarded));
             line("  ratio", format!("{:.2}", found.ratio), String::new());
         }
         if let Some(found) = &self.size {

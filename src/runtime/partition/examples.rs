@@ -45,6 +45,7 @@ fn unit(message: &str, expected: u64, posts: Vec<Envelope>) -> Arc<Unit> {
         posts,
         settled: vec![message.into()],
         claim: None,
+        origin: None,
         epoch: None,
     })
 }

@@ -170,7 +170,18 @@ pub fn unit(actor: &Address, expected: u64, messages: &[&str]) -> Unit {
     let state = format!("{{\"version\":{}}}", expected + entries.len() as u64);
     let state = StateRow { status: "afloat", schema: 1, state, cells };
     let actor = actor.clone();
-    Unit { actor, table, expected, entries, state, posts: Vec::new(), settled: Vec::new(), claim: None, epoch: None }
+    Unit {
+        actor,
+        table,
+        expected,
+        entries,
+        state,
+        posts: Vec::new(),
+        settled: Vec::new(),
+        claim: None,
+        origin: None,
+        epoch: None,
+    }
 }
 
 /// The effect at `index` of the decision that made `version` of `actor`.

@@ -6,4 +6,5 @@ mod fixture;
 mod histories;
 mod outbox;
 mod poison;
+mod traces;
 mod units;
