@@ -1,4 +1,4 @@
-//! A webhook that the sandbox gateway has yet to deliver.
+//! An event of the sandbox gateway, and when its webhook is sent.
 
 use sea_orm::entity::prelude::*;
 
@@ -11,7 +11,7 @@ pub struct Model {
     pub id: String,
     /// The event in Stripe's form.
     pub body: String,
-    /// When it is sent next, in milliseconds.
+    /// When it is sent next, in milliseconds; the largest number once it was taken.
     pub due_at: i64,
     /// How often it was sent in vain.
     pub tries: i64,

@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::Error;
 use crate::config::{Config, Rail};
 use crate::domain::money::{Currency, MalformedCurrency};
+use crate::domain::rail;
 use crate::gateway::Gateway;
 use crate::gateway::catalogue::{Catalogue, Terms};
 use crate::gateway::sandbox::{self, Sandbox};
@@ -76,5 +77,9 @@ pub(super) fn selling(config: &Config) -> Result<Selling, MalformedCurrency> {
         currency: Currency::parse(&payments.currency)?,
         credit_price: payments.credit_price,
         receiver: payments.receiver.clone(),
+        rail: match payments.gateway {
+            Rail::Stripe => rail::Rail::Stripe,
+            Rail::Sandbox => rail::Rail::Sandbox,
+        },
     })
 }

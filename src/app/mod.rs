@@ -9,6 +9,7 @@ pub mod google;
 mod listen;
 mod lock;
 pub mod providers;
+mod reconciler;
 pub mod redis;
 mod retention;
 
@@ -247,8 +248,10 @@ impl App {
             figures: Default::default(),
             streams: Default::default(),
         });
-        let server = listen::listen(&config.server, state, listener)?;
+        let server = listen::listen(&config.server, state.clone(), listener)?;
         let stop = CancellationToken::new();
+        let period = Duration::from_secs(config.payments.reconcile_seconds);
+        actix::spawn(reconciler::run(state, period, stop.clone()));
         actix::spawn(rail.catalogue.run(stop.clone()));
         if let Some(sandbox) = rail.sandbox {
             let url = format!("{}{WEBHOOK_PATH}", local_url(bound));

@@ -12,7 +12,7 @@ use crate::domain::task::{self, TaskMachine};
 use crate::domain::{Machine, Timestamp, input};
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
-use crate::store::{self, Database, access_tokens, audit, sign_ins};
+use crate::store::{self, Database, access_tokens, audit, sandbox, sign_ins};
 
 /// How often there is a look.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -53,6 +53,10 @@ pub async fn run(
         }
         if let Err(error) = tidy(&storage, clock.now(), days, &stop).await {
             tracing::warn!(%error, "old files could not be removed; there is another look later");
+        }
+        let before = clock.now().plus_ms(-DAY_MS * i64::from(days));
+        if let Err(error) = sandbox::prune_events(&database, before).await {
+            tracing::warn!(%error, "old events of the sandbox could not be dropped; there is another look later");
         }
         if let Err(error) = forget_people(&database, clock.now(), kept.audit_days, &stop).await {
             tracing::warn!(%error, "old tokens and audit rows could not be dropped; there is another look later");

@@ -155,6 +155,8 @@ pub const ROUTES: &[Route] = &[
     route(Method::Get, "/ops/actors", Access::Operators),
     route(Method::Get, "/ops/actors/{id:.*}", Access::Operators),
     route(Method::Get, "/ops/attention", Access::Operators),
+    route(Method::Post, "/ops/payments/reconcile", Access::Operators),
+    route(Method::Post, "/ops/payments/{paymentId}/sync", Access::Operators),
     route(Method::Post, "/ops/payments/{paymentId}/acknowledge", Access::Operators),
     route(Method::Post, "/ops/inputs/{inputId}/replay", Access::Operators),
     route(Method::Get, "/ops/dead", Access::Operators),

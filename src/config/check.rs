@@ -57,6 +57,7 @@ const RANGES: &[(&str, i64, i64)] = &[
     ("worker.cpu_seconds", 1, 86_400),
     ("worker.file_mb", 1, 1_048_576),
     ("payments.credit_price", 1, 1_000_000_000),
+    ("payments.reconcile_seconds", 1, 86_400),
     ("stripe.request_seconds", 1, 600),
     ("audit.retention_days", 1, 36_500),
     ("journal.retention_days", 1, 36_500),

@@ -245,6 +245,8 @@ pub struct Payments {
     pub credit_price: i64,
     /// Who is paid, unless a template names another.
     pub receiver: String,
+    /// How often payments are compared with the gateway, in seconds.
+    pub reconcile_seconds: u64,
     /// What the sandbox does wrong.
     pub sandbox_faults: Vec<Fault>,
 }

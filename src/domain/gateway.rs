@@ -418,6 +418,15 @@ pub struct Event {
     pub what: What,
 }
 
+/// A page of what happened at the gateway, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Events {
+    /// Each as its webhook brings it.
+    pub raw: Vec<String>,
+    /// The event that the next page comes after; `None` when this is the last page.
+    pub next: Option<String>,
+}
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

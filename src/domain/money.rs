@@ -12,7 +12,11 @@ const ZERO_DECIMAL: [&str; 15] =
 /// Currencies with thousandths.
 const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
-/// A currency: its three letters of ISO 4217 in lower case.
+/// Coins with an exchange rate and no ISO code: their name, and the digits of the unit that is counted here. Ether is counted in
+/// gwei (10^-9 ether): its own smallest unit, the wei, would leave 64 bits no more than 9 ether.
+const COINS: [(&str, u32); 1] = [("eth", 9)];
+
+/// A currency: its three letters of ISO 4217 in lower case, or a coin's.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Currency([u8; 3]);
 
@@ -20,6 +24,23 @@ pub struct Currency([u8; 3]);
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is no currency; it reads three letters, such as usd")]
 pub struct MalformedCurrency(String);
+
+/// A text that is no amount of its currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("must be {}", written_as(*.currency))]
+pub struct MalformedAmount {
+    currency: Currency,
+}
+
+fn written_as(currency: Currency) -> String {
+    match currency.digits() {
+        0 => format!("digits alone, such as 10: {currency} has nothing behind the point"),
+        digits => {
+            let example = Money::new(10_i64.pow(digits + 1) + 1, currency).decimal();
+            format!("digits with at most {digits} of them behind a point, such as {example}")
+        }
+    }
+}
 
 impl Currency {
     /// Reads three letters, in either case.
@@ -47,7 +68,7 @@ impl Currency {
         match self.as_str() {
             code if ZERO_DECIMAL.contains(&code) => 0,
             code if THREE_DECIMAL.contains(&code) => 3,
-            _ => 2,
+            code => COINS.iter().find(|(coin, _)| *coin == code).map_or(2, |(_, digits)| *digits),
         }
     }
 }
@@ -110,6 +131,43 @@ impl Money {
         Some(Self::new(self.minor.checked_mul(count)?, self.currency))
     }
 
+    /// The amount in whole units with exactly the currency's digits, as a decimal number: `10.00`, `1000`, `1.000`.
+    #[must_use]
+    pub fn decimal(self) -> String {
+        let digits = self.currency.digits();
+        let sign = if self.minor < 0 { "-" } else { "" };
+        let minor = self.minor.unsigned_abs();
+        let unit = 10_u64.pow(digits);
+        match digits {
+            0 => format!("{sign}{minor}"),
+            digits => {
+                let width = digits as usize;
+                format!("{sign}{}.{:0width$}", minor / unit, minor % unit)
+            }
+        }
+    }
+
+    /// Reads a decimal number of whole units: digits, and behind a point at most as many as the currency has. No sign, no
+    /// exponent, no spaces, and never a float on the way.
+    ///
+    /// # Errors
+    /// [`MalformedAmount`] for any other text, and for what 64 bits do not hold.
+    pub fn of_decimal(text: &str, currency: Currency) -> Result<Self, MalformedAmount> {
+        let malformed = || MalformedAmount { currency };
+        let (whole, part) = match text.split_once('.') {
+            Some((_, "")) => return Err(malformed()),
+            Some(parts) => parts,
+            None => (text, ""),
+        };
+        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let missing = (currency.digits() as usize).checked_sub(part.len()).ok_or_else(malformed)?;
+        if whole.is_empty() || !is_digits(whole) || !is_digits(part) {
+            return Err(malformed());
+        }
+        let minor = format!("{whole}{part}{}", "0".repeat(missing)).parse().map_err(|_| malformed())?;
+        Ok(Self::new(minor, currency))
+    }
+
     fn with(self, other: Self, change: fn(i64, i64) -> Option<i64>) -> Option<Self> {
         let same = self.currency == other.currency;
         same.then(|| change(self.minor, other.minor)).flatten().map(|minor| Self::new(minor, self.currency))
@@ -119,17 +177,7 @@ impl Money {
 /// In whole units with exactly the currency's digits: `10.00 usd`, `1000 jpy`, `1.000 kwd`.
 impl fmt::Display for Money {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digits = self.currency.digits();
-        let sign = if self.minor < 0 { "-" } else { "" };
-        let minor = self.minor.unsigned_abs();
-        let unit = 10_u64.pow(digits);
-        match digits {
-            0 => write!(f, "{sign}{minor} {}", self.currency),
-            digits => {
-                let width = digits as usize;
-                write!(f, "{sign}{}.{:0width$} {}", minor / unit, minor % unit, self.currency)
-            }
-        }
+        write!(f, "{} {}", self.decimal(), self.currency)
     }
 }
 
@@ -153,6 +201,8 @@ mod tests {
             (-7, "krw", "-7 krw"),
             (1000, "kwd", "1.000 kwd"),
             (12, "bhd", "0.012 bhd"),
+            (1_500_000_001, "eth", "1.500000001 eth"),
+            (1, "ETH", "0.000000001 eth"),
             (i64::MIN, "jpy", "-9223372036854775808 jpy"),
             (100, "isk", "1.00 isk"),
         ] {
@@ -174,6 +224,62 @@ mod tests {
     }
 
     #[test]
+    fn a_decimal_number_is_read_as_its_currency_counts() {
+        for (text, code, minor) in [
+            ("10.01", "usd", 1001),
+            ("10", "usd", 1000),
+            ("10.5", "usd", 1050),
+            ("0.00", "usd", 0),
+            ("0.29", "usd", 29),
+            ("1000", "jpy", 1000),
+            ("1.234", "kwd", 1234),
+            ("1.2", "kwd", 1200),
+            ("92233720368547758.07", "usd", i64::MAX),
+        ] {
+            assert_eq!(
+                Money::of_decimal(text, Currency::parse(code).unwrap()),
+                Ok(money(minor, code)),
+                "{text} {code}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_decimal_number_of_a_currency_is_refused() {
+        for (text, code) in [
+            ("", "usd"),
+            (".", "usd"),
+            (".5", "usd"),
+            ("5.", "usd"),
+            ("1.005", "usd"),
+            ("1.000", "usd"),
+            ("1.2.3", "usd"),
+            ("-1", "usd"),
+            ("+1", "usd"),
+            ("1e2", "usd"),
+            ("1,00", "usd"),
+            (" 1", "usd"),
+            ("1 ", "usd"),
+            ("\u{661}", "usd"),
+            ("0x1", "usd"),
+            ("NaN", "usd"),
+            ("1.0", "jpy"),
+            ("1.2345", "kwd"),
+            ("92233720368547758.08", "usd"),
+            ("99999999999999999999999999", "jpy"),
+        ] {
+            assert!(Money::of_decimal(text, Currency::parse(code).unwrap()).is_err(), "{text:?} {code}");
+        }
+    }
+
+    #[test]
+    fn who_writes_an_amount_wrongly_is_told_how() {
+        let said = |code| Money::of_decimal("x", Currency::parse(code).unwrap()).unwrap_err().to_string();
+        assert_eq!(said("usd"), "must be digits with at most 2 of them behind a point, such as 10.01");
+        assert_eq!(said("jpy"), "must be digits alone, such as 10: jpy has nothing behind the point");
+    }
+
+    #[test]
     fn what_does_not_fit_is_no_amount() {
         assert_eq!(money(i64::MAX, "usd").plus(money(1, "usd")), None);
         assert_eq!(money(i64::MIN, "usd").minus(money(1, "usd")), None);
@@ -185,6 +291,25 @@ mod tests {
         fn what_is_added_can_be_taken_away(a in -1_000_000_000_000_i64.., b in -1_000_000_000_i64..1_000_000_000) {
             let (a, b) = (money(a / 2, "usd"), money(b, "usd"));
             prop_assert_eq!(a.plus(b).and_then(|sum| sum.minus(b)), Some(a));
+        }
+
+        #[test]
+        fn an_amount_reads_back_from_its_decimal_number(minor in 0..=i64::MAX, at in 0..4_usize) {
+            let amount = money(minor, ["usd", "jpy", "kwd", "isk"][at]);
+            prop_assert_eq!(Money::of_decimal(&amount.decimal(), amount.currency), Ok(amount));
+        }
+
+        #[test]
+        fn no_text_is_read_as_an_amount_that_is_written_otherwise(text in "[0-9.eE+ -]{0,12}") {
+            let usd = Currency::parse("usd").unwrap();
+            if let Ok(amount) = Money::of_decimal(&text, usd) {
+                // Up to zeros in front and behind, the two spellings are one.
+                let bare = |text: &str| {
+                    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+                    (whole.trim_start_matches('0').to_owned(), part.trim_end_matches('0').to_owned())
+                };
+                prop_assert_eq!(bare(&amount.decimal()), bare(&text));
+            }
         }
 
         #[test]

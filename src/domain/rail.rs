@@ -18,6 +18,54 @@ pub const LANE: &str = "gateway";
 /// Gateways forget keys after 24 hours: so long after the first send one is trusted to remember, in milliseconds.
 pub const KEY_AGE_MS_MAX: i64 = REPEATABLE_MS;
 
+/// What a payment travels on. The names are durable.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Serialize,
+    Deserialize,
+    strum::EnumIter,
+    strum::EnumString,
+    strum::IntoStaticStr,
+)]
+#[serde(rename_all = "snake_case")]
+#[strum(serialize_all = "snake_case")]
+pub enum Rail {
+    /// Cards, at Stripe. Payments that were made before rails had names are here.
+    #[default]
+    Stripe,
+    /// Cards, at the gateway in the house.
+    Sandbox,
+    /// Elsewhere: an operator says what was paid and what was given back.
+    Manual,
+    /// Coins.
+    Ethereum,
+}
+
+impl Rail {
+    /// Whether a gateway can be asked how its payments and refunds stand.
+    #[must_use]
+    pub const fn has_gateway(self) -> bool {
+        match self {
+            Self::Stripe | Self::Sandbox => true,
+            Self::Manual | Self::Ethereum => false,
+        }
+    }
+
+    /// Whether money that its receiver has withdrawn can no longer be given back from here.
+    #[must_use]
+    pub const fn ends_at_withdrawal(self) -> bool {
+        match self {
+            Self::Stripe | Self::Sandbox => false,
+            Self::Manual | Self::Ethereum => true,
+        }
+    }
+}
+
 /// One call, as it is ordered. The tags are durable.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Call {

@@ -14,8 +14,9 @@ use std::fmt::Debug;
 
 use async_trait::async_trait;
 
+use crate::domain::Timestamp;
 use crate::domain::gateway::{
-    Account, Answer, Call, Checkout, NewCheckout, NewPrice, NewRefund, PaymentIntent, Price, Product, Refund,
+    Account, Answer, Call, Checkout, Events, NewCheckout, NewPrice, NewRefund, PaymentIntent, Price, Product, Refund,
 };
 
 /// A rail that payments travel on. Answers to what only reads are never stale: the gateway itself is asked.
@@ -60,6 +61,10 @@ pub trait Gateway: Send + Sync + Debug {
 
     /// Offers a price or archives it.
     async fn offer_price(&self, call: &Call, id: &str, active: bool) -> Answer<Price>;
+
+    /// A page of what happened since a time and is acted upon here, whether its webhooks came or not: the newest, or what
+    /// comes after the event `after`.
+    async fn events(&self, since: Timestamp, after: Option<&str>) -> Answer<Events>;
 
     /// Whose account it is, and whether it can take money.
     async fn account(&self) -> Answer<Account>;

@@ -19,6 +19,26 @@ pub const WEBHOOK_PATH: &str = "/payment/webhook";
 pub const SIGNATURE_HEADER: &str = "stripe-signature";
 /// How far the sender's clock may be from ours, in milliseconds; an older webhook may be a copy.
 pub const TOLERANCE_MS: i64 = 300_000;
+/// The kinds of events that are acted upon, as [`read`] knows them.
+pub const KINDS: [&str; 17] = [
+    "checkout.session.completed",
+    "checkout.session.expired",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "payment_intent.payment_failed",
+    "payment_intent.succeeded",
+    "payment_intent.canceled",
+    "charge.refunded",
+    "refund.created",
+    "refund.updated",
+    "refund.failed",
+    "charge.refund.updated",
+    "charge.dispute.created",
+    "charge.dispute.updated",
+    "charge.dispute.closed",
+    "charge.dispute.funds_withdrawn",
+    "charge.dispute.funds_reinstated",
+];
 /// Characters of the header that are looked at, at most; and signatures in it.
 const HEADER_CHARS_MAX: usize = 4_096;
 const SIGNATURES_MAX: usize = 16;

@@ -122,3 +122,11 @@ fn what_is_no_event_is_refused_after_it_is_believed() {
         assert!(!error.is_unbelieved(), "{body}: {error}");
     }
 }
+
+#[test]
+fn every_kind_that_the_gateway_is_asked_for_is_read() {
+    for kind in KINDS {
+        assert!(what(kind, &json!({})).is_err(), "{kind} is not looked at");
+    }
+    assert_eq!(what("customer.created", &json!({})), Ok(What::Other));
+}

@@ -80,20 +80,33 @@ pub struct Stamp {
     pub dialect: Dialect,
 }
 
-/// How the envelope is written: the documents agree on everything but this.
+/// How the envelope is written: each document has its own way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Dialect {
     /// As everywhere.
     Plain,
     /// As the Auth Controller's: with `success`.
     Auth,
+    /// As UQPAY's: successes without an envelope, failures with a stable code and a sentence.
+    Uqpay,
+    /// As UniBee's: `code` 0 for successes, with `redirect` and `requestId`.
+    Unibee,
+    /// As the crypto refunds': successes without an envelope, failures as everywhere.
+    Crypto,
 }
 
 impl Dialect {
     /// The dialect of a route.
     #[must_use]
     pub fn of_path(path: &str) -> Self {
-        if path.starts_with("/auth/") { Self::Auth } else { Self::Plain }
+        let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match path {
+            _ if below("/auth") => Self::Auth,
+            _ if below("/api/v2/payment") || below("/v2/payment") => Self::Uqpay,
+            _ if below("/merchant") => Self::Unibee,
+            _ if below("/refunds") => Self::Crypto,
+            _ => Self::Plain,
+        }
     }
 }
 
@@ -118,17 +131,73 @@ pub fn rfc3339(time: Timestamp) -> String {
     DateTime::from_timestamp_millis(time.0).unwrap_or_default().to_rfc3339_opts(SecondsFormat::Millis, true)
 }
 
+#[derive(Serialize)]
+struct UqpayFailure<'a> {
+    code: &'a str,
+    message: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct UnibeeEnvelope<'a> {
+    code: u16,
+    data: Option<&'a RawValue>,
+    message: &'a str,
+    redirect: &'static str,
+    request_id: &'a str,
+}
+
+fn json(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("an envelope has text keys only")
+}
+
 fn wrapped(code: u16, message: &str, data: Option<&RawValue>, errors: &[Fault], stamp: &Stamp) -> String {
     let timestamp = rfc3339(stamp.now);
     let success = (stamp.dialect == Dialect::Auth).then_some(code < 400);
-    let envelope = Envelope { success, code, message, data, errors, timestamp, trace_id: stamp.trace.as_str() };
-    serde_json::to_string(&envelope).expect("an envelope has text keys only")
+    json(&Envelope { success, code, message, data, errors, timestamp, trace_id: stamp.trace.as_str() })
 }
 
-/// The body of an error.
+fn wrapped_by_unibee(code: u16, message: &str, data: Option<&RawValue>, stamp: &Stamp) -> String {
+    json(&UnibeeEnvelope { code, data, message, redirect: "", request_id: stamp.trace.as_str() })
+}
+
+/// The body of a success.
+fn success(code: u16, message: &str, data: Option<&RawValue>, stamp: &Stamp) -> String {
+    match stamp.dialect {
+        Dialect::Plain | Dialect::Auth => wrapped(code, message, data, &[], stamp),
+        Dialect::Uqpay | Dialect::Crypto => data.map_or("{}", RawValue::get).to_owned(),
+        Dialect::Unibee => wrapped_by_unibee(0, message, data, stamp),
+    }
+}
+
+/// What is told about a failure.
+pub struct Told<'a> {
+    /// The HTTP status.
+    pub status: u16,
+    /// The stable code.
+    pub code: &'a str,
+    /// A sentence.
+    pub message: &'a str,
+    /// What is wrong with which field.
+    pub faults: &'a [Fault],
+}
+
+/// The body of an error. Where the document has no place for a list of faults, the sentence holds them all.
 #[must_use]
-pub fn failure(code: u16, message: &str, errors: &[Fault], stamp: &Stamp) -> String {
-    wrapped(code, message, None, errors, stamp)
+pub fn failure(told: &Told<'_>, stamp: &Stamp) -> String {
+    let Told { status, code, message, faults } = *told;
+    let full = || match faults {
+        [] => message.to_owned(),
+        faults => {
+            let said: Vec<String> = faults.iter().map(|fault| format!("{} {}", fault.field, fault.reason)).collect();
+            format!("Invalid request: {}", said.join("; "))
+        }
+    };
+    match stamp.dialect {
+        Dialect::Plain | Dialect::Auth | Dialect::Crypto => wrapped(status, message, None, faults, stamp),
+        Dialect::Uqpay => json(&UqpayFailure { code, message: &full() }),
+        Dialect::Unibee => wrapped_by_unibee(status, &full(), None, stamp),
+    }
 }
 
 /// A successful answer.
@@ -188,7 +257,7 @@ impl Responder for Reply {
     type Body = BoxBody;
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse<BoxBody> {
-        let body = wrapped(self.status.as_u16(), &self.message, self.data.as_deref(), &[], &stamp(request));
+        let body = success(self.status.as_u16(), &self.message, self.data.as_deref(), &stamp(request));
         let mut response = HttpResponse::build(self.status);
         for header in self.headers {
             response.insert_header(header);
@@ -239,6 +308,43 @@ mod tests {
             assert_eq!(fresh.as_str().len(), 32);
             assert!(!text.contains(fresh.as_str()), "{text}");
         }
+    }
+
+    #[test]
+    fn each_document_has_its_own_envelope() {
+        for (path, dialect) in [
+            ("/task", Dialect::Plain),
+            ("/payment/refund/pay_1", Dialect::Plain),
+            ("/auth/google/refresh", Dialect::Auth),
+            ("/api/v2/payment/refunds", Dialect::Uqpay),
+            ("/v2/payment/refunds", Dialect::Uqpay),
+            ("/v2/payments", Dialect::Plain),
+            ("/merchant/invoice/mark_refund", Dialect::Unibee),
+            ("/refunds", Dialect::Crypto),
+            ("/refunds/partial", Dialect::Crypto),
+            ("/refundsx", Dialect::Plain),
+        ] {
+            assert_eq!(Dialect::of_path(path), dialect, "{path}");
+        }
+    }
+
+    #[test]
+    fn failures_are_told_as_each_document_tells_them() {
+        let faults = [Fault::new("amount", "is required"), Fault::new("reason", "is required")];
+        let told = Told { status: 400, code: "invalid_fields", message: "Two faults", faults: &faults };
+        let said = |dialect| {
+            let trace = TraceId::parse(Some(&format!("00-{TRACE}-b7ad6b7169203331-01")));
+            let stamp = Stamp { trace, now: Timestamp(0), dialect };
+            serde_json::from_str::<serde_json::Value>(&failure(&told, &stamp)).unwrap()
+        };
+        let all = "Invalid request: amount is required; reason is required";
+        assert_eq!(said(Dialect::Uqpay), serde_json::json!({ "code": "invalid_fields", "message": all }));
+        assert_eq!(
+            said(Dialect::Unibee),
+            serde_json::json!({ "code": 400, "data": null, "message": all, "redirect": "", "requestId": TRACE })
+        );
+        assert_eq!(said(Dialect::Crypto), said(Dialect::Plain));
+        assert_eq!(said(Dialect::Plain)["errors"][1]["field"], "reason");
     }
 
     #[test]

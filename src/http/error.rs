@@ -194,12 +194,9 @@ impl Error {
         if let Some(header) = self.header() {
             response.insert_header(header);
         }
-        response.content_type("application/json").body(envelope::failure(
-            self.status().as_u16(),
-            &self.sentence(),
-            faults,
-            stamp,
-        ))
+        let (status, code, message) = (self.status().as_u16(), self.code(), &*self.sentence());
+        let told = envelope::Told { status, code, message, faults };
+        response.content_type("application/json").body(envelope::failure(&told, stamp))
     }
 
     /// What went wrong, as it is shown: the layers write their sentences in lower case.

@@ -1,7 +1,8 @@
 //! `Idempotency-Key`: the same request sent twice happens once and is answered the same.
 //!
 //! The key's name and the answer are written together with what the request makes, in one transaction: there is no
-//! moment in which one exists without the other.
+//! moment in which one exists without the other. [`Once`] does this for requests whose answer is known later than what
+//! they make: the claim leads to the actor that was made, and who repeats the request is told how that actor stands.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -13,8 +14,11 @@ use super::body::digest_of;
 use super::caller::Caller;
 use super::envelope::Reply;
 use super::error::Error;
-use crate::domain::Timestamp;
-use crate::runtime::journal::{Claim, Journal};
+use super::front::Refused;
+use super::wish::Desk;
+use crate::domain::{Address, Timestamp};
+use crate::runtime::engine::{Birth, NotBorn};
+use crate::runtime::journal::{Claim, Journal, MessageId};
 
 /// The request header.
 pub const HEADER: &str = "idempotency-key";
@@ -22,6 +26,8 @@ pub const HEADER: &str = "idempotency-key";
 pub const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 /// How long a key is remembered, in milliseconds.
 pub const KEPT_MS: i64 = 24 * 60 * 60 * 1_000;
+/// The expiry of a claim that is kept as long as what it made, which is never forgotten.
+const NEVER: Timestamp = Timestamp(i64::MAX);
 const KEY_CHARS_MAX: usize = 255;
 
 /// A key that came with a request.
@@ -67,6 +73,14 @@ impl Key {
         }))
     }
 
+    /// A key that came in another way than in the header: `key` within `scope`, for a request that says `says`.
+    #[must_use]
+    pub fn of_parts(scope: &[&str], key: &str, says: &[&str]) -> Self {
+        let mut name = scope.to_vec();
+        name.push(key);
+        Self { name: digest_of(&name), fingerprint: digest_of(says) }
+    }
+
     /// What was answered when the key came before; `None` when it is new.
     ///
     /// # Errors
@@ -96,14 +110,91 @@ impl Key {
     /// # Errors
     /// [`Error::KeyReused`] when it was for another request.
     pub fn replay(&self, fingerprint: &str, answer: &str) -> Result<Reply, Error> {
-        if self.fingerprint != fingerprint {
-            return Err(Error::KeyReused);
-        }
+        self.same(fingerprint)?;
         let stored: Answer<'_> = serde_json::from_str(answer).map_err(Error::internal)?;
         let status = StatusCode::from_u16(stored.status).map_err(Error::internal)?;
         let reply = Reply::of_parts(status, stored.message.into_owned(), stored.data.map(ToOwned::to_owned));
-        Ok(reply.with(REPLAYED, HeaderValue::from_static("true")))
+        Ok(replayed(reply))
     }
+
+    /// A key is for one request.
+    fn same(&self, fingerprint: &str) -> Result<(), Error> {
+        if self.fingerprint == fingerprint { Ok(()) } else { Err(Error::KeyReused) }
+    }
+}
+
+/// How long a claim is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    /// For [`KEPT_MS`].
+    ADay,
+    /// As long as what was made with it.
+    AsLongAsMade,
+}
+
+/// A request that makes one actor, however often it is sent.
+pub struct Once<'a> {
+    desk: &'a Desk,
+    key: Option<Key>,
+    kept: Kept,
+}
+
+/// Whom such a request made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// The actor that it asked for.
+    Now,
+    /// This one, when the same request came before.
+    Before(Address),
+}
+
+impl<'a> Once<'a> {
+    /// A request with `key`, or one that is made each time it comes.
+    #[must_use]
+    pub const fn new(desk: &'a Desk, key: Option<Key>, kept: Kept) -> Self {
+        Self { desk, key, kept }
+    }
+
+    /// Whom the same request made before. To be asked before anything is checked: what was done once is answered, even
+    /// when it could not be done now.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`] when the key came with another request; a read that failed.
+    pub async fn before(&self) -> Result<Option<Address>, Error> {
+        let Some(key) = &self.key else { return Ok(None) };
+        let first = self.desk.state.engine.journal().claim(&key.name).await?;
+        first.map(|(claim, actor)| key.same(&claim.fingerprint).map(|()| actor)).transpose()
+    }
+
+    /// Makes `actor`, unless the same request has made another in the meantime.
+    ///
+    /// # Errors
+    /// [`Error::KeyReused`]; why the engine does not take it.
+    pub async fn bear(&self, actor: Address, message: MessageId, body: String) -> Result<Made, Error> {
+        let now = self.desk.state.now();
+        let claim = self.key.as_ref().map(|key| Claim {
+            name: key.name.clone(),
+            fingerprint: key.fingerprint.clone(),
+            answer: "null".to_owned(),
+            expires: match self.kept {
+                Kept::ADay => now.plus_ms(KEPT_MS),
+                Kept::AsLongAsMade => NEVER,
+            },
+        });
+        match (self.desk.door.bear(Birth { actor, message, body, claim }).await, &self.key) {
+            (Ok(_), _) => Ok(Made::Now),
+            (Err(Refused::NotBorn(NotBorn::Claimed { fingerprint, actor, .. })), Some(key)) => {
+                key.same(&fingerprint).map(|()| Made::Before(actor))
+            }
+            (Err(refused), _) => Err(refused.into()),
+        }
+    }
+}
+
+/// The same answer, marked as given before.
+#[must_use]
+pub fn replayed(reply: Reply) -> Reply {
+    reply.with(REPLAYED, HeaderValue::from_static("true"))
 }
 
 /// The key without its quotes; `None` when the quotes do not match up.

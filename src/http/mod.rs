@@ -68,7 +68,7 @@ pub use caller::Caller;
 pub use envelope::{Reply, TraceId};
 pub use error::{CODE_HEADER, Error};
 pub use openapi::document;
-pub use payment::Selling;
+pub use payment::{Selling, reconcile};
 
 /// How long a link to a result works, in milliseconds, unless configured otherwise.
 pub const LINK_MS: i64 = 24 * 60 * 60 * 1_000;

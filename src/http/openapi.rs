@@ -250,6 +250,7 @@ pub struct Paging {
         payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
         payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
+        payment::reconcile::reconcile, payment::reconcile::sync,
         sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
         files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,

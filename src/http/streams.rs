@@ -15,7 +15,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::caller::Caller;
 use super::error::Error;
-use super::view::{TaskView, find, show};
+use super::view::{TaskView, find, find_again, show};
 use super::{State, openapi};
 use crate::domain::task;
 use crate::runtime::watch::Watcher;
@@ -138,7 +138,7 @@ impl Telling {
             tokio::time::sleep(PACE).await;
             // Whether news came or not, the row is read next.
             let _ = tokio::time::timeout(SLOW_POLL, self.news.changed()).await;
-            match find(&self.state, &self.caller, self.seen.state.id.as_str()).await {
+            match find_again(&self.state, &self.caller, &self.seen.state.id, &self.news).await {
                 Ok(known) => self.seen = known,
                 // The client comes back with the last id it saw.
                 Err(error) => {

@@ -17,7 +17,7 @@ use super::error::Error;
 use super::front::Door;
 use super::guard::{get_and_head, resource};
 use super::query::Query;
-use super::view::{TaskView, find, show};
+use super::view::{TaskView, find, find_again, show};
 use super::wish::{Desk, USER_CHARS_MAX, Wish};
 use super::{State, openapi, streams};
 use crate::domain::ids::{InputId, TaskId};
@@ -177,7 +177,7 @@ async fn changed(
             return Ok(known);
         }
         wait_for(&mut news, left.min(SLOW_POLL)).await;
-        known = find(state, caller, seen.state.id.as_str()).await?;
+        known = find_again(state, caller, &seen.state.id, &news).await?;
     }
 }
 

@@ -13,6 +13,7 @@ use crate::activity::signed_url;
 use crate::domain::ids::TaskId;
 use crate::domain::task::{self, StepState};
 use crate::domain::{Address, EffectNo, Timestamp};
+use crate::runtime::watch::Watcher;
 use crate::store::tasks::Known;
 
 /// Links that are made within the same hour are the same, so that a poll changes nothing for a cache.
@@ -115,6 +116,22 @@ pub async fn find(state: &State, caller: &Caller, id: &str) -> Result<std::sync:
     let known = state.tasks.read(&parsed, state.now()).await?;
     let theirs = |request: &task::Request| caller.may_touch_of(&request.owner, request.user_id.as_deref());
     known.filter(|known| theirs(&known.state.request)).ok_or_else(not_found)
+}
+
+/// A task that was seen before, once there may be news of it: an end that was committed on this node came with them.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_again(
+    state: &State,
+    caller: &Caller,
+    id: &TaskId,
+    news: &Watcher,
+) -> Result<std::sync::Arc<Known>, Error> {
+    if let Some(committed) = news.committed() {
+        state.tasks.learn(&committed, state.now())?;
+    }
+    find(state, caller, id.as_str()).await
 }
 
 /// The task as clients see it now.

@@ -1,6 +1,6 @@
 //! The door for the product: births, news, health, and the end.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -19,11 +19,11 @@ use super::journal::{Claim, DECIDE, Envelope, Journal, MessageId, Origin, Outcom
 use super::kind::{Kind, Undecided};
 use super::lease::{self, Keeper, Seen};
 use super::mailbox::Mailbox;
-use super::mailman;
-use super::partition::{Event, Limits};
+use super::mailman::{self, Dispatch};
+use super::partition::Limits;
 use super::room::{self, Permits, Room, Sharing, SharingStanding, Terms};
 use super::root::{self, Root};
-use super::supervisor::{HandOver, SWEEPS_MAX, Shared, Standing, report};
+use super::supervisor::{HandOver, SWEEPS_MAX, Shared, Standing};
 use super::trace;
 use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
@@ -31,9 +31,6 @@ use crate::domain::{Address, EffectNo, Verdict};
 
 /// What waits to be written has this long even when the drain's limit is over.
 const CLOSING_MIN: Duration = Duration::from_secs(1);
-
-/// Births whose effects are being posted at once; what further ones order is posted by a sweep.
-const POSTING_MAX: usize = 4_096;
 
 /// What an engine is made of.
 pub struct Parts {
@@ -184,8 +181,8 @@ struct Inner {
     open: Arc<AtomicBool>,
     seen: Option<Arc<RwLock<Seen>>>,
     draining: AtomicBool,
-    /// Posts of births that are under way.
-    posting: Arc<Semaphore>,
+    /// Posts what births order.
+    dispatch: Dispatch,
 }
 
 impl Engine {
@@ -239,8 +236,8 @@ impl Engine {
         let horizon_ms = limits.horizon_ms();
         let root = Root::start(shared.clone(), limits, leases, restarts.clone(), open.clone());
         let draining = AtomicBool::new(false);
-        let posting = Arc::new(Semaphore::new(POSTING_MAX));
-        Ok(Self(Arc::new(Inner { shared, root, relay, sharing, horizon_ms, restarts, open, seen, draining, posting })))
+        let dispatch = Dispatch::start(shared.clone());
+        Ok(Self(Arc::new(Inner { shared, root, relay, sharing, horizon_ms, restarts, open, seen, draining, dispatch })))
     }
 
     /// Makes an actor: decides the wish, writes it, and answers once it is on disk. What it orders then happens.
@@ -310,7 +307,7 @@ impl Engine {
     }
 
     /// Posts what a birth orders. An end of the process before or within it costs nothing: the outbox has it.
-    async fn after_birth(&self, unit: &Unit, snapshot: Snapshot) {
+    async fn after_birth(&self, unit: &Arc<Unit>, snapshot: Snapshot) {
         let shared = &self.0.shared;
         if let Some(owner) = shared.supervisor(partition_of(&unit.actor, shared.partitions)) {
             // A mailbox over its bound means that the actor is read from SQL when its turn comes. What it orders is
@@ -321,29 +318,9 @@ impl Engine {
         let horizon = shared.now().plus_ms(self.0.horizon_ms);
         let posts: Vec<Envelope> = unit.posts.iter().filter(|post| post.due <= horizon).cloned().collect();
         if !posts.is_empty() {
-            self.post_behind(posts).await;
+            self.0.dispatch.post(posts).await;
         }
-        shared.hub.announce(&unit.actor);
-    }
-
-    /// Posts without waiting for a mailbox that is slow: the birth stands, and its caller is to hear so.
-    async fn post_behind(&self, posts: Vec<Envelope>) {
-        let shared = self.0.shared.clone();
-        let Ok(permit) = self.0.posting.clone().try_acquire_owned() else {
-            let partitions = posts.iter().map(|post| partition_of(&post.to, shared.partitions));
-            for owner in partitions.collect::<BTreeSet<_>>().into_iter().filter_map(|p| shared.supervisor(p)) {
-                report(&owner, Event::PostFailed);
-            }
-            return;
-        };
-        let mut posting = Box::pin(async move {
-            mailman::post(&shared, posts).await;
-            drop(permit);
-        });
-        // In memory it is done at once.
-        if futures_util::poll!(posting.as_mut()).is_pending() {
-            tokio::spawn(posting);
-        }
+        shared.hub.committed(unit);
     }
 
     /// Posts a message that an operator put back into the outbox.

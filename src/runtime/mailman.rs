@@ -1,9 +1,11 @@
-//! Carries a partition's posts and settlements to the mailboxes: everything that has gathered goes in one trip.
+//! Carries posts and settlements to the mailboxes: everything that has gathered goes in one trip. Each partition has a
+//! mailman of its own; what births order, of whichever partition, goes by a [`Dispatch`].
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use actix::Addr;
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::journal::{Envelope, MessageId, partition_of};
@@ -12,6 +14,8 @@ use super::supervisor::{Shared, Supervisor, report};
 
 /// Errands taken along on one trip.
 const ERRANDS_MAX: usize = 512;
+/// Births whose orders wait to be posted; what further ones order is posted by a sweep.
+const BIRTHS_MAX: usize = 4_096;
 
 /// Something to carry.
 pub enum Errand {
@@ -121,6 +125,47 @@ async fn trip(shared: &Shared, partition: u32, load: Load) {
     }
 }
 
+/// Posts what births order, behind their callers: the births stand, and a slow mailbox holds up nobody.
+pub struct Dispatch {
+    shared: Arc<Shared>,
+    /// `None` where posts are done at once.
+    door: Option<mpsc::Sender<Vec<Envelope>>>,
+}
+
+impl Dispatch {
+    /// Starts it on the current tokio runtime; it ends with its door.
+    #[must_use]
+    pub fn start(shared: Arc<Shared>) -> Self {
+        if shared.mailbox.posts_at_once() {
+            return Self { shared, door: None };
+        }
+        let (door, mut orders) = mpsc::channel::<Vec<Envelope>>(BIRTHS_MAX);
+        let carrier = shared.clone();
+        tokio::spawn(async move {
+            let mut gathered = Vec::with_capacity(ERRANDS_MAX);
+            while orders.recv_many(&mut gathered, ERRANDS_MAX).await > 0 {
+                post(&carrier, gathered.drain(..).flatten().collect()).await;
+            }
+        });
+        Self { shared, door: Some(door) }
+    }
+
+    /// Posts what one birth orders, or leaves it to a sweep when too much waits.
+    pub async fn post(&self, envelopes: Vec<Envelope>) {
+        let Some(door) = &self.door else {
+            post(&self.shared, envelopes).await;
+            return;
+        };
+        if let Err(refused) = door.try_send(envelopes) {
+            let (mpsc::error::TrySendError::Full(left) | mpsc::error::TrySendError::Closed(left)) = refused;
+            let partitions = left.iter().map(|envelope| partition_of(&envelope.to, self.shared.partitions));
+            for owner in partitions.collect::<BTreeSet<_>>().into_iter().filter_map(|p| self.shared.supervisor(p)) {
+                report(&owner, Event::PostFailed);
+            }
+        }
+    }
+}
+
 /// What became of a post.
 #[derive(Default)]
 pub struct Posted {
@@ -137,9 +182,12 @@ pub async fn post(shared: &Shared, envelopes: Vec<Envelope>) -> Posted {
     for envelope in envelopes {
         posts.entry(partition_of(&envelope.to, shared.partitions)).or_default().push(envelope);
     }
+    let trips = posts
+        .into_iter()
+        .map(|(partition, envelopes)| async move { (partition, shared.mailbox.post(partition, envelopes).await) });
     let mut posted = Posted::default();
-    for (partition, envelopes) in posts {
-        let event = match shared.mailbox.post(partition, envelopes).await {
+    for (partition, answer) in join_all(trips).await {
+        let event = match answer {
             Ok(full) if full.is_empty() => continue,
             Ok(full) => {
                 posted.full.extend(full.iter().map(|lane| (partition, lane.clone())));

@@ -4,6 +4,7 @@ use mixvideo_entities::payment::{Column, Entity};
 use mixvideo_entities::refund;
 use sea_orm::{ColumnTrait, Condition, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect, Select};
 use serde::de::DeserializeOwned;
+use strum::IntoEnumIterator as _;
 
 use super::{Database, Error};
 use crate::domain::ids::{PaymentId, RefundId};
@@ -58,6 +59,36 @@ pub async fn of_intent(database: &Database, intent: &str) -> Result<Option<Payme
     let id: Option<String> = database.read("find a payment", async |db| find.one(db).await).await?;
     let corrupt = |id: &str| Error::Corrupt { table: "payments", id: id.to_owned(), what: "an id".to_owned() };
     id.map(|id| PaymentId::parse(&id).map_err(|_| corrupt(&id))).transpose()
+}
+
+/// Up to `limit` payments that wait for money since before a time, by their ids, past the id `after`.
+///
+/// # Errors
+/// A read that failed, or a row that cannot be read.
+pub async fn waiting(
+    database: &Database,
+    before: Timestamp,
+    after: Option<PaymentId>,
+    limit: u64,
+) -> Result<Vec<Known>, Error> {
+    let pending = payment::Status::iter().filter(|status| status.is_pending()).map(<&str>::from);
+    let mut find = Entity::find().filter(Column::Status.is_in(pending)).filter(Column::CreatedAt.lt(before.0));
+    if let Some(after) = after {
+        find = find.filter(Column::Id.gt(after.to_string()));
+    }
+    let find = find.order_by_asc(Column::Id).limit(limit);
+    let rows = database.read("list payments that wait", async |db| find.all(db).await).await?;
+    rows.into_iter().map(known).collect()
+}
+
+/// When the first payment was born; `None` when there is none.
+///
+/// # Errors
+/// A read that failed.
+pub async fn first_at(database: &Database) -> Result<Option<Timestamp>, Error> {
+    let find = Entity::find().select_only().column(Column::CreatedAt).order_by_asc(Column::Id).into_tuple();
+    let at: Option<i64> = database.read("find the first payment", async |db| find.one(db).await).await?;
+    Ok(at.map(Timestamp))
 }
 
 /// Up to `limit` payments of a customer, the newest first, older than `before`.

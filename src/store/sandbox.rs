@@ -14,6 +14,8 @@ use crate::domain::Timestamp;
 
 /// Objects of one family, at most: a payment's refunds, a product's prices.
 pub const FAMILY_MAX: u64 = 1_000;
+/// When an event is sent that is not to be sent any more.
+const NEVER: Timestamp = Timestamp(i64::MAX);
 
 /// Something the sandbox keeps.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,23 +153,33 @@ impl Sandbox {
         let find = sandbox_event::Entity::find().filter(Column::DueAt.lte(now.0));
         let find = find.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).limit(limit);
         let rows = self.0.read("list webhooks of the sandbox", async |db| find.all(db).await).await?;
-        let pending = rows.into_iter().map(|row| Pending {
-            id: row.id,
-            body: row.body,
-            due_at: Timestamp(row.due_at),
-            tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
-            created_at: Timestamp(row.created_at),
-        });
-        Ok(pending.collect())
+        Ok(rows.into_iter().map(pending).collect())
     }
 
-    /// A webhook was taken, or is given up.
+    /// A webhook was taken, or is given up: it is not sent any more, and stays in the list of events.
     ///
     /// # Errors
     /// A write that failed.
     pub async fn delivered(&self, id: &str) -> Result<(), Error> {
-        let delete = sandbox_event::Entity::delete_by_id(id);
-        self.0.write("forget a webhook of the sandbox", async |db| delete.exec(db).await).await.map(drop)
+        use sandbox_event::Column;
+        let update = sandbox_event::Entity::update_many().col_expr(Column::DueAt, Expr::value(NEVER.0));
+        let update = update.filter(Column::Id.eq(id));
+        self.0.write("settle a webhook of the sandbox", async |db| update.exec(db).await).await.map(drop)
+    }
+
+    /// Up to `limit` events since a time, older than the event `after`, the newest first: their ids say when they were.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn events(&self, since: Timestamp, after: Option<&str>, limit: u64) -> Result<Vec<Pending>, Error> {
+        use sandbox_event::Column;
+        let mut find = sandbox_event::Entity::find().filter(Column::CreatedAt.gte(since.0));
+        if let Some(after) = after {
+            find = find.filter(Column::Id.lt(after));
+        }
+        let find = find.order_by_desc(Column::Id).limit(limit);
+        let rows = self.0.read("list events of the sandbox", async |db| find.all(db).await).await?;
+        Ok(rows.into_iter().map(pending).collect())
     }
 
     /// A webhook was not taken, and is sent again at `due_at`.
@@ -188,6 +200,27 @@ fn of_family(family: &str) -> sea_orm::Select<sandbox_object::Entity> {
     use sandbox_object::Column;
     let find = sandbox_object::Entity::find().filter(Column::Family.eq(family));
     find.order_by_asc(Column::CreatedAt).order_by_asc(Column::Id).limit(FAMILY_MAX)
+}
+
+fn pending(row: sandbox_event::Model) -> Pending {
+    Pending {
+        id: row.id,
+        body: row.body,
+        due_at: Timestamp(row.due_at),
+        tries: u32::try_from(row.tries).unwrap_or(u32::MAX),
+        created_at: Timestamp(row.created_at),
+    }
+}
+
+/// Forgets events that happened before a time and are not to be sent any more.
+///
+/// # Errors
+/// A write that failed.
+pub async fn prune_events(database: &Database, before: Timestamp) -> Result<(), Error> {
+    use sandbox_event::Column;
+    let delete = sandbox_event::Entity::delete_many().filter(Column::DueAt.eq(NEVER.0));
+    let delete = delete.filter(Column::CreatedAt.lt(before.0));
+    database.write("forget events of the sandbox", async |db| delete.exec(db).await).await.map(drop)
 }
 
 fn object(row: sandbox_object::Model) -> Result<Object, Error> {

@@ -1,8 +1,9 @@
-//! Facts about the whole database, decided at its first start.
+//! Facts about the whole database: decided at its first start, or how far something has come.
 
 use mixvideo_entities::setting::{ActiveModel, Column, Entity};
+use sea_orm::sea_query::Expr;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveValue, EntityTrait};
+use sea_orm::{ActiveValue, ColumnTrait as _, EntityTrait, QueryFilter as _};
 
 use super::{Database, Error};
 
@@ -24,4 +25,25 @@ pub async fn decide(database: &Database, name: &str, first: &str) -> Result<Stri
         id: name.to_owned(),
         what: "no value".to_owned(),
     })
+}
+
+/// The value of the setting `name`, if it has one.
+///
+/// # Errors
+/// A read that failed.
+pub async fn read(database: &Database, name: &str) -> Result<Option<String>, Error> {
+    let find = Entity::find_by_id(name);
+    let row = database.read("read a setting", async |db| find.one(db).await).await?;
+    Ok(row.map(|row| row.value))
+}
+
+/// Changes the setting `name` from `known` to `value`; whether nobody was faster.
+///
+/// # Errors
+/// A write that failed.
+pub async fn replace(database: &Database, name: &str, known: &str, value: &str) -> Result<bool, Error> {
+    let update = Entity::update_many().col_expr(Column::Value, Expr::value(value));
+    let update = update.filter(Column::Name.eq(name)).filter(Column::Value.eq(known));
+    let done = database.write("change a setting", async |db| update.exec(db).await).await?;
+    Ok(done.rows_affected == 1)
 }

@@ -81,15 +81,20 @@ fn task_cells(task: &task::State) -> Vec<Cell> {
     ]
 }
 
+/// What nobody said is null.
+fn said(text: &str) -> Cell {
+    Cell::Text((!text.is_empty()).then(|| text.to_owned()))
+}
+
 fn payment_cells(payment: &payment::State) -> Vec<Cell> {
     let amounts = &payment.amounts;
     let attention = (!payment.attention.is_empty()).then(|| payment.attention.join("; "));
     vec![
         Cell::Text(Some(payment.owner.clone())),
-        Cell::Text(Some(payment.user_id.clone())),
-        Cell::Text(Some(payment.template_code.clone())),
+        said(&payment.user_id),
+        said(&payment.template_code),
         Cell::Text(Some(payment.receiver.clone())),
-        Cell::Text(Some(payment.task.to_string())),
+        Cell::Text(payment.task.as_ref().map(ToString::to_string)),
         Cell::Text(payment.intent.clone()),
         Cell::Text(Some(payment.price.currency.to_string())),
         Cell::Integer(Some(payment.price.minor)),

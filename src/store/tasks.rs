@@ -13,8 +13,8 @@ use tokio::sync::{mpsc, oneshot};
 use super::Database;
 use super::cache::Cache;
 use crate::domain::ids::TaskId;
-use crate::domain::{Address, Timestamp, task};
-use crate::runtime::journal::{self, Journal, Stored};
+use crate::domain::{Address, Machine, Timestamp, task};
+use crate::runtime::journal::{self, Journal, Stored, Unit};
 
 /// Reads that wait for their turn; one more is refused.
 const WAITING_MAX: usize = 8_192;
@@ -101,6 +101,24 @@ impl Tasks {
         Ok(Some(known))
     }
 
+    /// Learns what was committed just now: a task that has ended with it need not be read.
+    ///
+    /// # Errors
+    /// [`Error::Unreadable`].
+    pub fn learn(&self, committed: &Unit, now: Timestamp) -> Result<(), Error> {
+        let Unit { actor, state, .. } = committed;
+        if actor.kind() != <task::TaskMachine as Machine>::KIND || !is_final(state.status) {
+            return Ok(());
+        }
+        let Ok(id) = TaskId::parse(actor.key()) else { return Ok(()) };
+        if self.finished.get(&id, now).is_none() {
+            // What was set aside of a task that has ended needs nobody.
+            let known = parse(&id, committed.version(), state.schema, &state.state, false)?;
+            self.finished.put(id, Arc::new(known), now);
+        }
+        Ok(())
+    }
+
     async fn find(&self, id: &TaskId) -> Result<Option<Found>, Error> {
         if self.journal.reads_at_once() {
             let address = task::address(id);
@@ -113,13 +131,18 @@ impl Tasks {
 }
 
 fn known(id: &TaskId, found: &Found) -> Result<Known, Error> {
+    let stored = &found.stored;
+    parse(id, stored.version, stored.schema, &stored.state, found.attention)
+}
+
+fn parse(id: &TaskId, version: u64, schema: u32, state: &str, attention: bool) -> Result<Known, Error> {
     let unreadable = |reason: String| Error::Unreadable { id: id.clone(), reason };
-    let schema = <task::TaskMachine as crate::domain::Machine>::SCHEMA;
-    if found.stored.schema > schema {
-        return Err(unreadable(format!("it has schema {}, this release knows {schema}", found.stored.schema)));
+    let known = <task::TaskMachine as Machine>::SCHEMA;
+    if schema > known {
+        return Err(unreadable(format!("it has schema {schema}, this release knows {known}")));
     }
-    let state = serde_json::from_str(&found.stored.state).map_err(|error| unreadable(error.to_string()))?;
-    Ok(Known { version: found.stored.version, state, attention: found.attention })
+    let state = serde_json::from_str(state).map_err(|error| unreadable(error.to_string()))?;
+    Ok(Known { version, state, attention })
 }
 
 /// Takes all reads that have gathered, and reads them with one statement.

@@ -276,7 +276,12 @@ async fn start(
     let google = google(&base, database.clone()).await;
     let state = Data::new(State {
         engine: engine.clone(),
-        selling: Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() },
+        selling: Selling {
+            currency: Currency::parse("usd").unwrap(),
+            credit_price: 100,
+            receiver: "platform".into(),
+            rail: rail::Rail::Sandbox,
+        },
         gateway,
         sandbox: Some(sandbox.clone()),
         webhooks,

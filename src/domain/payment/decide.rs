@@ -1,8 +1,11 @@
 //! The rules of a payment: one function for each message, over a decision that is being made.
 
-use super::{ATTENTION_MAX, Checkout, Effect, Message, News, Standing, State, Status};
+use super::{ATTENTION_MAX, Checkout, Effect, Message, News, Receipt, Standing, State, Status};
+use crate::domain::ids::{PaymentId, TaskId};
+use crate::domain::money::Money;
 use crate::domain::payment::amounts::Amounts;
-use crate::domain::{Broken, Decision, EffectNo, Moment};
+use crate::domain::rail::Rail;
+use crate::domain::{Address, Broken, Decision, EffectNo, Moment};
 
 pub(super) type Decided = Result<Decision<State, Effect>, Broken>;
 
@@ -16,23 +19,65 @@ pub(super) struct Turn {
 }
 
 pub(super) fn born(checkout: Checkout, moment: Moment) -> Decided {
-    let Checkout { id, name, price, receiver, execution, success_url, cancel_url, open_ms } = checkout;
+    let Checkout { id, name, price, receiver, rail, execution, success_url, cancel_url, open_ms } = checkout;
     if price.minor < 0 {
         return Err(Broken(format!("payment {id} has a negative price")));
     }
     let request = &execution.request;
     let state = State {
-        id,
-        status: Status::Created,
         template_code: request.template_code.clone(),
         name,
         user_id: request.user().to_owned(),
-        owner: request.owner.clone(),
-        receiver,
-        price,
-        amounts: Amounts::default(),
+        rail,
         urls: (success_url, cancel_url),
         expires_at: moment.now.plus_ms(open_ms),
+        task: Some(execution.id.clone()),
+        ..blank(id, price, receiver, request.owner.clone(), moment)
+    };
+    let mut turn = Turn::of(State { execution: Some(execution), ..state }, moment);
+    if price.minor == 0 {
+        turn.complete();
+    } else {
+        turn.ask_gateway();
+    }
+    turn.decided()
+}
+
+/// What was paid elsewhere is confirmed at once.
+pub(super) fn received(receipt: Receipt, moment: Moment) -> Decided {
+    let Receipt { id, paid, receiver, reference, owner, user_id } = receipt;
+    if paid.minor <= 0 {
+        return Err(Broken(format!("payment {id} is said to have brought {paid}")));
+    }
+    let state = State {
+        status: Status::Completed,
+        user_id,
+        rail: Rail::Manual,
+        reference: Some(reference),
+        amounts: Amounts { captured: paid.minor, ..Amounts::default() },
+        ended_at: Some(moment.now),
+        ..blank(id, paid, receiver, owner, moment)
+    };
+    Turn::of(state, moment).decided()
+}
+
+/// A payment of which nothing happened yet.
+fn blank(id: PaymentId, price: Money, receiver: String, owner: String, moment: Moment) -> State {
+    State {
+        id,
+        status: Status::Created,
+        template_code: String::new(),
+        name: String::new(),
+        user_id: String::new(),
+        owner,
+        receiver,
+        rail: Rail::default(),
+        reference: None,
+        price,
+        withdrawn: 0,
+        amounts: Amounts::default(),
+        urls: Default::default(),
+        expires_at: moment.now,
         session: None,
         intent: None,
         under_way: None,
@@ -48,28 +93,22 @@ pub(super) fn born(checkout: Checkout, moment: Moment) -> Decided {
         refunds: Default::default(),
         imported: Default::default(),
         disputes: Default::default(),
-        task: execution.id.clone(),
+        task: None,
         standing: Standing::Unstarted,
-        execution: Some(execution),
+        execution: None,
         attention: Vec::new(),
         declined: None,
         failure: None,
         created_at: moment.now,
         ended_at: None,
-    };
-    let mut turn = Turn::of(state, moment);
-    if price.minor == 0 {
-        turn.complete();
-    } else {
-        turn.ask_gateway();
     }
-    turn.decided()
 }
 
 pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided {
     let mut turn = Turn::of(state.clone(), moment);
     match message {
-        Message::Checkout(checkout) => turn.born_again(&checkout),
+        Message::Checkout(checkout) => turn.born_again(checkout.price, Some(&checkout.execution.id), None),
+        Message::ReceivedElsewhere(receipt) => turn.born_again(receipt.paid, None, Some(receipt.reference.as_str())),
         Message::GatewayReported(report) => turn.reported(report),
         Message::Due { timer } => turn.due(timer),
         Message::Told { news, input } => {
@@ -87,8 +126,9 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
         }
         Message::Sync { input } => turn.sync(input),
         Message::Cancel { input } => turn.cancel(input),
+        Message::Withdraw { input } => turn.withdraw(input),
         Message::Acknowledge { input } => turn.acknowledge(input),
-        Message::ReserveRefund { refund, minor } => turn.reserve(refund, minor),
+        Message::ReserveRefund { refund, minor, marked } => turn.reserve(refund, minor, marked),
         Message::RefundSucceeded { refund, minor } => turn.refund_succeeded(refund, minor),
         Message::RefundReleased { refund } => turn.refund_released(refund),
         Message::RefundReversed { refund } => turn.refund_reversed(refund),
@@ -115,9 +155,10 @@ impl Turn {
     }
 
     /// A second birth under the same id changes nothing; it is refused when it asks for something else.
-    fn born_again(&mut self, checkout: &Checkout) {
-        if checkout.price != self.state.price || checkout.execution.id != self.state.task {
-            return self.refuse(format!("payment {} exists already, for something else", self.state.id));
+    fn born_again(&mut self, price: Money, task: Option<&TaskId>, reference: Option<&str>) {
+        let state = &self.state;
+        if (price, task, reference) != (state.price, state.task.as_ref(), state.reference.as_deref()) {
+            return self.refuse(format!("payment {} exists already, for something else", state.id));
         }
         self.ignore();
     }
@@ -145,12 +186,12 @@ impl Turn {
         self.moment.effect(index)
     }
 
-    pub(super) fn answer(&mut self, input: crate::domain::Address, refused: Option<String>) {
+    pub(super) fn answer(&mut self, input: Address, refused: Option<String>) {
         self.order(Effect::Answer { input, refused });
     }
 
     /// What was flagged is seen to.
-    fn acknowledge(&mut self, input: crate::domain::Address) {
+    fn acknowledge(&mut self, input: Address) {
         if self.state.attention.is_empty() {
             self.ignore();
         }

@@ -23,9 +23,11 @@ impl Turn {
         } else {
             return;
         };
-        if self.state.standing == Standing::Started {
+        if self.state.standing == Standing::Started
+            && let Some(task) = self.state.task.clone()
+        {
             self.state.standing = Standing::Stopping;
-            self.order(Effect::StopExecution { task: self.state.task.clone(), reason: why.to_owned() });
+            self.order(Effect::StopExecution { task, reason: why.to_owned() });
         }
     }
 
@@ -51,14 +53,8 @@ impl Turn {
         }
         self.state.standing = standing;
         if let Some(reason) = reason.filter(|_| self.state.amounts.captured > 0) {
-            self.order(Effect::GiveBack(Box::new(refund::Request {
-                id: own_refund(self.state.id),
-                payment: self.state.id,
-                minor: None,
-                reason,
-                metadata: serde_json::Map::new(),
-                asked_by: "mixvideo".to_owned(),
-            })));
+            let (id, asked_by) = (own_refund(self.state.id), "mixvideo".to_owned());
+            self.order(Effect::GiveBack(Box::new(refund::Request::new(id, self.state.id, reason, asked_by))));
         }
     }
 }

@@ -25,7 +25,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ids::{AttemptId, ExecutionId, InputId, InvoiceId, PaymentId, RefundId, TaskId};
 use super::money::Money;
-use super::rail::{self, Call, Dispute, DisputeStanding, Session};
+use super::rail::{self, Call, Dispute, DisputeStanding, Rail, Session};
 use super::task::{self, Create};
 use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, input, refund};
 
@@ -81,6 +81,9 @@ pub struct Checkout {
     pub price: Money,
     /// Who is paid.
     pub receiver: String,
+    /// What it travels on.
+    #[serde(default)]
+    pub rail: Rail,
     /// What is executed once it is paid: the task's id is chosen here.
     pub execution: Box<Create>,
     /// Where the payer goes after paying.
@@ -89,6 +92,24 @@ pub struct Checkout {
     pub cancel_url: String,
     /// For how long it can be paid, in milliseconds.
     pub open_ms: i64,
+}
+
+/// What was paid elsewhere, as an operator says it: it pays for no execution.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// Its id.
+    pub id: PaymentId,
+    /// What came: more than nothing.
+    pub paid: Money,
+    /// Who was paid.
+    pub receiver: String,
+    /// By which it is known elsewhere, such as a transaction's hash.
+    pub reference: String,
+    /// Who may see it.
+    pub owner: String,
+    /// The customer; empty when nobody said.
+    #[serde(default)]
+    pub user_id: String,
 }
 
 /// The session in which it is paid.
@@ -155,18 +176,27 @@ pub struct State {
     pub id: PaymentId,
     /// How far it is.
     pub status: Status,
-    /// The template.
+    /// The template; empty for what was paid elsewhere.
     pub template_code: String,
-    /// The template's name, as the payer reads it.
+    /// The template's name, as the payer reads it; empty for what was paid elsewhere.
     pub name: String,
-    /// The customer.
+    /// The customer; empty when nobody said.
     pub user_id: String,
     /// Who may see it.
     pub owner: String,
     /// Who is paid.
     pub receiver: String,
+    /// What it travels on.
+    #[serde(default)]
+    pub rail: Rail,
+    /// By which it is known elsewhere, on the manual rail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<String>,
     /// What it costs.
     pub price: Money,
+    /// What of it its receiver has withdrawn, in minor units; 0 until then.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub withdrawn: i64,
     /// What came in and what became of it, in the price's currency.
     pub amounts: Amounts,
     /// Where the payer goes after paying, and instead.
@@ -218,8 +248,9 @@ pub struct State {
     /// Disputes, by the gateway's id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub disputes: BTreeMap<String, Dispute>,
-    /// The task that it pays for, chosen at the birth.
-    pub task: TaskId,
+    /// The task that it pays for, chosen at the birth; `None` for what was paid elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
     /// How that task stands.
     #[serde(default)]
     pub standing: Standing,
@@ -243,10 +274,10 @@ pub struct State {
 }
 
 impl State {
-    /// The execution it pays for.
+    /// The execution it pays for, if any.
     #[must_use]
-    pub fn execution_id(&self) -> ExecutionId {
-        ExecutionId::of_task(&self.task)
+    pub fn execution_id(&self) -> Option<ExecutionId> {
+        self.task.as_ref().map(ExecutionId::of_task)
     }
 
     /// Its invoice.
@@ -265,6 +296,12 @@ impl State {
     #[must_use]
     pub fn is_executed(&self) -> bool {
         self.standing != Standing::Unstarted
+    }
+
+    /// Whether its receiver has withdrawn what was left of it.
+    #[must_use]
+    pub const fn is_withdrawn(&self) -> bool {
+        self.withdrawn > 0
     }
 
     /// Whether a dispute holds money back right now.
@@ -331,8 +368,10 @@ pub enum TaskEnd {
 #[serde(rename_all = "snake_case")]
 #[strum(serialize_all = "snake_case")]
 pub enum Message {
-    /// The birth.
+    /// The birth of what is to be paid.
     Checkout(Box<Checkout>),
+    /// The birth of what was paid elsewhere.
+    ReceivedElsewhere(Box<Receipt>),
     /// A call to the gateway has ended.
     GatewayReported(Report),
     /// It is time to ask the gateway.
@@ -357,6 +396,11 @@ pub enum Message {
         /// The input that is told once the gateway has answered.
         input: Address,
     },
+    /// Its receiver has withdrawn what is left of it.
+    Withdraw {
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
     /// A person has looked at what was flagged.
     Acknowledge {
         /// The input that brings it and wants to be told.
@@ -369,6 +413,9 @@ pub enum Message {
         /// How much, in minor units; `None` for all that is left.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         minor: Option<i64>,
+        /// It was given back elsewhere already: the gateway is not called.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        marked: bool,
     },
     /// A refund gave its money back to the customer.
     RefundSucceeded {
@@ -460,6 +507,11 @@ impl From<Effect> for Order {
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(minor: &i64) -> bool {
+    *minor == 0
+}
+
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
 }
@@ -488,6 +540,12 @@ pub fn cancel_through(id: InputId, payment: PaymentId, asked_by: &str) -> input:
     through(id, payment, asked_by, |input| Message::Cancel { input })
 }
 
+/// The birth of the input `id` through which `asked_by` says that the receiver has withdrawn what is left of a payment.
+#[must_use]
+pub fn withdraw_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Withdraw { input })
+}
+
 /// The birth of the input `id` through which `asked_by` says that what was flagged is seen to.
 #[must_use]
 pub fn acknowledge_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
@@ -514,7 +572,7 @@ pub struct PaymentMachine;
 
 impl Machine for PaymentMachine {
     const KIND: &'static str = "payment";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
     type State = State;
     type Message = Message;
     type Effect = Effect;
@@ -527,6 +585,7 @@ impl Machine for PaymentMachine {
     ) -> Result<Decision<State, Effect>, Broken> {
         match (state, message) {
             (None, Message::Checkout(checkout)) => decide::born(*checkout, moment),
+            (None, Message::ReceivedElsewhere(receipt)) => decide::received(*receipt, moment),
             (None, other) => {
                 let tag: &str = (&other).into();
                 Err(Broken(format!("`{tag}` reached a payment that was never created")))
@@ -536,7 +595,7 @@ impl Machine for PaymentMachine {
     }
 
     fn is_birth(message: &Message) -> bool {
-        matches!(message, Message::Checkout(_))
+        matches!(message, Message::Checkout(_) | Message::ReceivedElsewhere(_))
     }
 
     fn reported(report: Report) -> Message {

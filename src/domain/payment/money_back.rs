@@ -5,11 +5,11 @@ use super::{Effect, own_refund};
 use crate::domain::ids::RefundId;
 use crate::domain::money::Money;
 use crate::domain::rail::{Dispute, DisputeStanding, GatewayRefund, RefundStatus};
-use crate::domain::refund;
+use crate::domain::{Address, refund};
 
 impl Turn {
     /// A limit on what we authorise: never more than is left.
-    pub(super) fn reserve(&mut self, refund: RefundId, minor: Option<i64>) {
+    pub(super) fn reserve(&mut self, refund: RefundId, minor: Option<i64>, marked: bool) {
         let state = &self.state;
         if state.refunds.contains_key(&refund) {
             return self.ignore();
@@ -20,7 +20,7 @@ impl Turn {
             self.tell(refund, granted);
             return;
         }
-        match self.refusal(minor) {
+        match self.refusal(minor, marked) {
             Ok(minor) => {
                 self.state.reservations.insert(refund, minor);
                 self.state.amounts.reserved = self.state.amounts.reserved.saturating_add(minor);
@@ -41,11 +41,12 @@ impl Turn {
 
     fn granted(&self, minor: i64) -> refund::Message {
         let amount = Money::new(minor, self.state.price.currency);
-        refund::Message::Reserved { amount, intent: self.state.intent.clone().unwrap_or_default() }
+        let state = &self.state;
+        refund::Message::Reserved { amount, intent: state.intent.clone().unwrap_or_default(), rail: state.rail }
     }
 
     /// How much can be promised, or why nothing can.
-    fn refusal(&self, minor: Option<i64>) -> Result<i64, String> {
+    fn refusal(&self, minor: Option<i64>, marked: bool) -> Result<i64, String> {
         let state = &self.state;
         let (id, left) = (state.id, state.amounts.remainder());
         let shown = |minor| Money::new(minor, state.price.currency);
@@ -55,10 +56,13 @@ impl Turn {
         if state.is_disputed() {
             return Err(format!("payment {id} is disputed: its money is held back until that is decided"));
         }
+        if state.is_withdrawn() && state.rail.ends_at_withdrawal() {
+            return Err(format!("payment {id} was withdrawn by its receiver: it is given back there"));
+        }
         if left == 0 {
             return Err(format!("nothing is left of payment {id} to refund"));
         }
-        if state.intent.is_none() {
+        if state.intent.is_none() && state.rail.has_gateway() && !marked {
             return Err(format!("the gateway never said what was paid with payment {id}"));
         }
         match minor {
@@ -69,6 +73,26 @@ impl Turn {
             }
             Some(minor) => Ok(minor),
         }
+    }
+
+    /// A mark, so what is left must be there: a promise may still turn out to be free again.
+    pub(super) fn withdraw(&mut self, input: Address) {
+        let state = &self.state;
+        let (id, left) = (state.id, state.amounts.remainder());
+        let refusal = if state.is_withdrawn() {
+            format!("payment {id} is withdrawn already")
+        } else if state.amounts.captured == 0 {
+            format!("nothing was paid for payment {id}")
+        } else if state.amounts.reserved > 0 {
+            format!("a refund of payment {id} is under way: wait until it has ended")
+        } else if left == 0 {
+            format!("nothing is left of payment {id} to withdraw")
+        } else {
+            self.state.withdrawn = left;
+            return self.answer(input, None);
+        };
+        self.refuse(refusal.clone());
+        self.answer(input, Some(refusal));
     }
 
     fn tell(&mut self, refund: RefundId, message: refund::Message) {

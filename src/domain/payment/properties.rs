@@ -187,7 +187,7 @@ impl World {
             Event::Sync => self.say(Message::Sync { input: asker() }),
             Event::Cancel => self.say(Message::Cancel { input: asker() }),
             Event::Reserve(number, minor) => {
-                self.say(Message::ReserveRefund { refund: refund(number.into()), minor });
+                self.say(Message::ReserveRefund { refund: refund(number.into()), minor, marked: false });
             }
             Event::Succeeds(number) => {
                 let refund = refund(number.into());
@@ -263,7 +263,7 @@ proptest! {
         let mut run = Run::paid();
         for (number, minor, then) in wishes {
             let refund = refund(number.into());
-            run.say(Message::ReserveRefund { refund, minor: Some(minor) });
+            run.say(Message::ReserveRefund { refund, minor: Some(minor), marked: false });
             let promised = run.state().reservations.get(&refund).copied();
             match (then, promised) {
                 (1, Some(minor)) => drop(run.say(Message::RefundSucceeded { refund, minor })),

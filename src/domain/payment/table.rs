@@ -4,13 +4,21 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, asker, checkout, dispute, listed, paid_news, refund, session, told, unknown, usd};
+use super::tests::{Run, asker, checkout, dispute, listed, paid_news, receipt, refund, session, told, unknown, usd};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
 
 fn reserved() -> Run {
-    Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(400) })
+    Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false })
+}
+
+fn received() -> Run {
+    Run::unborn().then(receipt(usd(1000)))
+}
+
+fn withdraw() -> Message {
+    Message::Withdraw { input: asker() }
 }
 
 fn states() -> Vec<(&'static str, Run)> {
@@ -39,9 +47,12 @@ fn states() -> Vec<(&'static str, Run)> {
         (
             "refunded",
             Run::paid()
-                .then(Message::ReserveRefund { refund: refund(1), minor: None })
+                .then(Message::ReserveRefund { refund: refund(1), minor: None, marked: false })
                 .then(Message::RefundSucceeded { refund: refund(1), minor: 1000 }),
         ),
+        ("withdrawn", Run::paid().then(withdraw())),
+        ("received elsewhere", received()),
+        ("received elsewhere, withdrawn", received().then(withdraw())),
         ("disputed", Run::paid().then(dispute(DisputeStanding::Open))),
     ]
 }
@@ -88,12 +99,15 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("told dispute lost", dispute(DisputeStanding::Lost)),
         ("sync", Message::Sync { input: asker() }),
         ("cancel", Message::Cancel { input: asker() }),
+        ("received elsewhere", receipt(state.map_or(usd(1000), |state| state.price))),
+        ("withdraw", withdraw()),
         ("acknowledge", Message::Acknowledge { input: asker() }),
-        ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100) }),
-        ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None }),
-        ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400) }),
-        ("reserve nothing", Message::ReserveRefund { refund: refund(2), minor: Some(0) }),
-        ("reserve too much", Message::ReserveRefund { refund: refund(2), minor: Some(1001) }),
+        ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: false }),
+        ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None, marked: false }),
+        ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false }),
+        ("reserve nothing", Message::ReserveRefund { refund: refund(2), minor: Some(0), marked: false }),
+        ("reserve too much", Message::ReserveRefund { refund: refund(2), minor: Some(1001), marked: false }),
+        ("reserve a mark", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: true }),
         ("refund succeeded", Message::RefundSucceeded { refund: refund(1), minor: 400 }),
         ("refund released", Message::RefundReleased { refund: refund(1) }),
         ("refund reversed", Message::RefundReversed { refund: refund(1) }),
@@ -113,12 +127,14 @@ fn kind(message: &Message) -> usize {
         Message::Told { .. } => 3,
         Message::Sync { .. } => 4,
         Message::Cancel { .. } => 5,
-        Message::Acknowledge { .. } => 6,
-        Message::ReserveRefund { .. } => 7,
-        Message::RefundSucceeded { .. } => 8,
-        Message::RefundReleased { .. } => 9,
-        Message::RefundReversed { .. } => 10,
-        Message::TaskEnded { .. } => 11,
+        Message::ReceivedElsewhere(_) => 6,
+        Message::Withdraw { .. } => 7,
+        Message::Acknowledge { .. } => 8,
+        Message::ReserveRefund { .. } => 9,
+        Message::RefundSucceeded { .. } => 10,
+        Message::RefundReleased { .. } => 11,
+        Message::RefundReversed { .. } => 12,
+        Message::TaskEnded { .. } => 13,
     }
 }
 
@@ -136,6 +152,9 @@ pub(super) fn shown(state: &State) -> String {
     }
     if state.cancelling {
         text += " cancelling";
+    }
+    if state.is_withdrawn() {
+        write!(text, " {} withdrawn", state.withdrawn).unwrap();
     }
     if !state.attention.is_empty() {
         write!(text, " !{}", state.attention.len()).unwrap();
@@ -212,5 +231,5 @@ fn the_table_has_every_status_every_standing_and_every_message() {
     }
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, (0..=11).collect::<Vec<_>>());
+    assert_eq!(said, (0..=13).collect::<Vec<_>>());
 }

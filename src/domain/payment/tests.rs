@@ -38,10 +38,22 @@ pub(super) fn checkout(price: Money) -> Message {
         name: "A film".into(),
         price,
         receiver: "platform".into(),
+        rail: Rail::Stripe,
         execution: serde_json::from_value(execution).unwrap(),
         success_url: "https://x/success".into(),
         cancel_url: "https://x/cancel".into(),
         open_ms: 3_600_000,
+    }))
+}
+
+pub(super) fn receipt(paid: Money) -> Message {
+    Message::ReceivedElsewhere(Box::new(Receipt {
+        id: id(),
+        paid,
+        receiver: "platform".into(),
+        reference: "0xabc".into(),
+        owner: "client:shop".into(),
+        user_id: "ada".into(),
     }))
 }
 
@@ -197,7 +209,7 @@ fn a_payment_that_was_cancelled_and_paid_at_the_same_time_is_paid() {
 #[test]
 fn more_than_is_left_is_never_promised() {
     let mut run = Run::paid();
-    let reserve = |number, minor| Message::ReserveRefund { refund: refund(number), minor };
+    let reserve = |number, minor| Message::ReserveRefund { refund: refund(number), minor, marked: false };
     assert_eq!(run.say(reserve(1, Some(600))).verdict, Verdict::Applied);
     assert!(matches!(run.say(reserve(2, Some(600))).verdict, Verdict::Refused(_)));
     assert_eq!(run.say(reserve(3, None)).verdict, Verdict::Applied);
@@ -210,7 +222,8 @@ fn more_than_is_left_is_never_promised() {
 #[test]
 fn a_refund_that_others_made_is_counted_and_unsent_promises_are_asked_back() {
     let moved = || told(News::RefundsMoved { intent: "pi_1".into() });
-    let run = Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(800) }).then(moved());
+    let run =
+        Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(800), marked: false }).then(moved());
     let mut run = run.hears(Fact::Refunds(vec![listed(1, None, 500, RefundStatus::Succeeded)]));
     let amounts = run.state().amounts;
     assert_eq!((amounts.refunded, amounts.reserved, amounts.over), (500, 800, 300));
@@ -232,13 +245,13 @@ fn a_refund_that_others_made_is_counted_and_unsent_promises_are_asked_back() {
 fn money_that_goes_back_stops_an_execution_that_waits() {
     let stopped = |run: &Run| run.effects.iter().filter(|(_, e)| matches!(e, Effect::StopExecution { .. })).count();
     let refunded = Run::paid()
-        .then(Message::ReserveRefund { refund: refund(1), minor: None })
+        .then(Message::ReserveRefund { refund: refund(1), minor: None, marked: false })
         .then(Message::RefundSucceeded { refund: refund(1), minor: 1000 });
     assert_eq!((stopped(&refunded), refunded.state().standing), (1, Standing::Stopping));
     let disputed = Run::paid().then(dispute(DisputeStanding::Open)).then(dispute(DisputeStanding::Lost));
     assert_eq!(stopped(&disputed), 1);
     let part = Run::paid()
-        .then(Message::ReserveRefund { refund: refund(1), minor: Some(1) })
+        .then(Message::ReserveRefund { refund: refund(1), minor: Some(1), marked: false })
         .then(Message::RefundSucceeded { refund: refund(1), minor: 1 });
     assert_eq!(stopped(&part), 0);
     // It was stopped because the money is gone: it is not paid back again.

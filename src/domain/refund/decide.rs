@@ -2,8 +2,8 @@
 
 use super::{Effect, Failure, Message, Request, State, Status, What};
 use crate::domain::money::Money;
-use crate::domain::rail::{Ask, Call, Fact, GatewayRefund, KEY_AGE_MS_MAX, RefundStatus, rest_ms};
-use crate::domain::{Decision, EffectNo, Moment, Report, payment};
+use crate::domain::rail::{Ask, Call, Fact, GatewayRefund, KEY_AGE_MS_MAX, Rail, RefundStatus, rest_ms};
+use crate::domain::{Address, Decision, EffectNo, Moment, Report, payment};
 
 /// A refund of which nobody knows whether it arrived is shown to a person after this time, in milliseconds.
 const DOUBT_MS: i64 = 3_600_000;
@@ -14,21 +14,25 @@ const PENDING_MS_MAX: i64 = 6 * 3_600_000;
 
 /// The code of a refund that the payment did not promise.
 const REFUSED: &str = "reservation_refused";
+/// The code of a refund that an operator will not pay.
+const NOT_PAID: &str = "not_paid";
 
 struct Turn {
     state: State,
     effects: Vec<Effect>,
     moment: Moment,
     ignored: bool,
+    refused: Option<String>,
 }
 
 pub(super) fn born(request: Request, moment: Moment) -> Decision<State, Effect> {
-    let (refund, minor) = (request.id, request.minor);
+    let Request { id: refund, minor, marked, .. } = request;
     let state = State {
         request,
         status: Status::Requested,
         amount: None,
         intent: None,
+        rail: Rail::default(),
         first_sent_at: None,
         spent: 0,
         in_doubt: false,
@@ -41,30 +45,35 @@ pub(super) fn born(request: Request, moment: Moment) -> Decision<State, Effect> 
         created_at: moment.now,
         ended_at: None,
     };
-    let mut turn = Turn { state, effects: Vec::new(), moment, ignored: false };
-    turn.tell(payment::Message::ReserveRefund { refund, minor });
+    let mut turn = Turn { state, effects: Vec::new(), moment, ignored: false, refused: None };
+    turn.tell(payment::Message::ReserveRefund { refund, minor, marked });
     turn.decided()
 }
 
 pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
-    let mut turn = Turn { state: state.clone(), effects: Vec::new(), moment, ignored: false };
+    let mut turn = Turn { state: state.clone(), effects: Vec::new(), moment, ignored: false, refused: None };
     match message {
         Message::Request(request) if *request == state.request => turn.ignore(),
         Message::Request(request) => {
             return Decision::refused(format!("refund {} exists already, for something else", request.id));
         }
-        Message::Reserved { amount, intent } => turn.reserved(amount, intent),
+        Message::Reserved { amount, intent, rail } => turn.reserved(amount, intent, rail),
         Message::ReservationRefused { reason } => turn.reservation_refused(reason),
         Message::GatewayReported(report) => turn.reported(report),
         Message::Due { timer } => turn.due(timer),
         Message::Yield => turn.give_way(),
         Message::Seen { told } => turn.seen(&told),
+        Message::Paid { input, reference } => turn.paid(input, reference),
+        Message::NotPaid { input, reason } => turn.not_paid(input, reason),
     }
     turn.decided()
 }
 
 impl Turn {
     fn decided(self) -> Decision<State, Effect> {
+        if let Some(reason) = self.refused {
+            return Decision::refused(reason).and(self.effects);
+        }
         if self.ignored {
             return Decision::ignored().and(self.effects);
         }
@@ -90,14 +99,72 @@ impl Turn {
         self.order(Effect::TellPayment { payment, message });
     }
 
-    fn reserved(&mut self, amount: Money, intent: String) {
+    fn answer(&mut self, input: Address, refused: Option<String>) {
+        self.order(Effect::Answer { input, refused });
+    }
+
+    fn reserved(&mut self, amount: Money, intent: String, rail: Rail) {
         if self.state.status != Status::Requested {
             return self.ignore();
         }
         self.state.amount = Some(amount);
         self.state.intent = Some(intent);
+        self.state.rail = rail;
         self.state.first_sent_at = Some(self.moment.now);
-        self.send();
+        if self.state.request.marked {
+            self.succeeded(amount);
+        } else if rail.has_gateway() {
+            self.send();
+        } else {
+            // An operator gives it back, and says so.
+            self.state.status = Status::Submitted;
+        }
+    }
+
+    fn succeeded(&mut self, amount: Money) {
+        self.end(Status::Succeeded, None);
+        self.state.attention = None;
+        self.tell(payment::Message::RefundSucceeded { refund: self.state.request.id, minor: amount.minor });
+    }
+
+    /// An operator's word counts where no gateway has one.
+    fn paid(&mut self, input: Address, reference: String) {
+        match (self.waits_for_operator(), self.state.amount) {
+            (true, Some(amount)) => {
+                self.state.gateway_id = Some(reference);
+                self.succeeded(amount);
+                self.answer(input, None);
+            }
+            _ if self.state.status == Status::Succeeded && self.state.gateway_id.as_ref() == Some(&reference) => {
+                self.ignore();
+                self.answer(input, None);
+            }
+            _ => self.refuse(input),
+        }
+    }
+
+    fn not_paid(&mut self, input: Address, reason: String) {
+        if !self.waits_for_operator() {
+            return self.refuse(input);
+        }
+        self.failed(Failure { code: NOT_PAID.to_owned(), message: reason });
+        self.answer(input, None);
+    }
+
+    fn waits_for_operator(&self) -> bool {
+        self.state.status == Status::Submitted && !self.state.rail.has_gateway()
+    }
+
+    fn refuse(&mut self, input: Address) {
+        let state = &self.state;
+        let (id, status): (_, &str) = (state.request.id, state.status.into());
+        let refusal = if state.amount.is_some() && state.rail.has_gateway() {
+            format!("refund {id} is at a gateway, which says how it ends: have it asked instead")
+        } else {
+            format!("refund {id} is {status}: it does not wait for an operator")
+        };
+        self.refused = Some(refusal.clone());
+        self.answer(input, Some(refusal));
     }
 
     fn reservation_refused(&mut self, reason: String) {
@@ -171,7 +238,15 @@ impl Turn {
         match self.state.status {
             Status::OutcomeUnknown if self.is_key_known() => self.send(),
             Status::Submitted | Status::OutcomeUnknown | Status::Reserved => self.rest(0),
-            Status::Requested | Status::Succeeded | Status::Failed | Status::Cancelled => {}
+            Status::Requested
+            | Status::ReservingAccount
+            | Status::Releasing
+            | Status::Succeeded
+            | Status::Failed
+            | Status::Cancelled
+            | Status::ReversalInitiated
+            | Status::ReversalProcessing
+            | Status::ReversalSucceeded => {}
         }
     }
 
@@ -198,9 +273,7 @@ impl Turn {
                 self.tell(payment::Message::RefundReversed { refund: id });
             }
             (_, RefundStatus::Succeeded) => {
-                self.end(Status::Succeeded, None);
-                self.state.attention = None;
-                self.tell(payment::Message::RefundSucceeded { refund: id, minor: amount.minor });
+                self.succeeded(amount);
             }
             (_, RefundStatus::Failed) => {
                 let message = told.reason.clone().unwrap_or_else(|| "the gateway does not say why".to_owned());
@@ -237,11 +310,16 @@ impl Turn {
                 self.tell(payment::Message::RefundReleased { refund: self.state.request.id });
             }
             Status::Requested
+            | Status::ReservingAccount
+            | Status::Releasing
             | Status::Submitted
             | Status::OutcomeUnknown
             | Status::Succeeded
             | Status::Failed
-            | Status::Cancelled => self.ignore(),
+            | Status::Cancelled
+            | Status::ReversalInitiated
+            | Status::ReversalProcessing
+            | Status::ReversalSucceeded => self.ignore(),
         }
     }
 
@@ -254,7 +332,15 @@ impl Turn {
             // It never arrived, so its key is as good as new.
             Status::Reserved => self.send(),
             Status::Submitted | Status::OutcomeUnknown => self.call(What::Ask),
-            Status::Requested | Status::Succeeded | Status::Failed | Status::Cancelled => self.ignore(),
+            Status::Requested
+            | Status::ReservingAccount
+            | Status::Releasing
+            | Status::Succeeded
+            | Status::Failed
+            | Status::Cancelled
+            | Status::ReversalInitiated
+            | Status::ReversalProcessing
+            | Status::ReversalSucceeded => self.ignore(),
         }
     }
 

@@ -1,11 +1,13 @@
-//! A refund on the card rail: it has its amount promised by the payment, sends it to the gateway once, and settles with
-//! the payment when the gateway says how it ended.
+//! A refund: it has its amount promised by the payment, sends it to the gateway once, and settles with the payment when the
+//! gateway says how it ended. Where there is no gateway an operator says so; what is only marked was given back elsewhere
+//! already and has succeeded as soon as it is promised.
 //!
 //! A refund whose answer is lost is *unknown*, never failed: the payment's refunds are listed and ours is looked for by
 //! the id it carries. Only when it is not among them, and the gateway still remembers keys, is it sent again, under the
 //! same key. Later than that the gateway is only asked, and a person is called.
 
 mod decide;
+mod faces;
 
 #[cfg(test)]
 mod properties;
@@ -15,12 +17,14 @@ mod table;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::ids::{PaymentId, RefundId};
+use super::ids::{InputId, PaymentId, RefundId};
 use super::money::Money;
-use super::rail::{self, Call, GatewayRefund};
-use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, payment};
+use super::rail::{self, Call, GatewayRefund, Rail};
+use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, input, payment};
 
-/// Why money goes back. The names are documented.
+pub use faces::{Face, Shown};
+
+/// Why money goes back, as Mixvideo's own API has it. The names are documented.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
 )]
@@ -37,6 +41,14 @@ pub enum Reason {
     Fraudulent,
 }
 
+impl Reason {
+    /// Its documented name.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        self.into()
+    }
+}
+
 /// How far a refund is. The names are durable.
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, strum::EnumIter, strum::EnumString, strum::IntoStaticStr,
@@ -46,9 +58,13 @@ pub enum Reason {
 pub enum Status {
     /// It waits for the payment's promise.
     Requested,
+    /// The payment promised it; it waits for the receiver's account to set the money aside.
+    ReservingAccount,
+    /// The account has not enough: it waits for the payment to take its promise back.
+    Releasing,
     /// It is promised, and known not to be at the gateway.
     Reserved,
-    /// It is on its way to the gateway, or there and not decided.
+    /// It is on its way to the gateway, or there and not decided; or an operator is to say how it ended.
     Submitted,
     /// It was sent, and nobody knows whether it arrived.
     OutcomeUnknown,
@@ -58,6 +74,12 @@ pub enum Status {
     Failed,
     /// It gave way before it was sent.
     Cancelled,
+    /// It had succeeded, and the money came back; payment and account are told.
+    ReversalInitiated,
+    /// One of them has it in its books.
+    ReversalProcessing,
+    /// Both have: the money can be refunded again.
+    ReversalSucceeded,
 }
 
 impl Status {
@@ -65,20 +87,19 @@ impl Status {
     #[must_use]
     pub const fn is_settled(self) -> bool {
         match self {
-            Self::Requested | Self::Reserved | Self::Submitted | Self::OutcomeUnknown => false,
-            Self::Succeeded | Self::Failed | Self::Cancelled => true,
+            Self::Requested
+            | Self::ReservingAccount
+            | Self::Releasing
+            | Self::Reserved
+            | Self::Submitted
+            | Self::OutcomeUnknown => false,
+            Self::Succeeded
+            | Self::Failed
+            | Self::Cancelled
+            | Self::ReversalInitiated
+            | Self::ReversalProcessing
+            | Self::ReversalSucceeded => true,
         }
-    }
-}
-
-/// The status by the name that Mixvideo's own API documents.
-#[must_use]
-pub const fn documented_status(status: Status) -> &'static str {
-    match status {
-        Status::Requested | Status::Reserved | Status::Submitted | Status::OutcomeUnknown => "pending",
-        Status::Succeeded => "succeeded",
-        Status::Failed => "failed",
-        Status::Cancelled => "cancelled",
     }
 }
 
@@ -92,13 +113,44 @@ pub struct Request {
     /// How much, in minor units; `None` for all that is left.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minor: Option<i64>,
-    /// Why.
-    pub reason: Reason,
+    /// Why: the name of a [`Reason`] in Mixvideo's own API, the caller's words in the others; may be empty there.
+    pub reason: String,
     /// What the caller wants to keep with it.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub metadata: Map<String, Value>,
     /// Who asks.
     pub asked_by: String,
+    /// In which API.
+    #[serde(default)]
+    pub face: Face,
+    /// The address that coins go to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refund_to: Option<String>,
+    /// The caller's own number of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_no: Option<String>,
+    /// It was given back elsewhere already: no gateway is called, and it has succeeded once it is promised.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub marked: bool,
+}
+
+impl Request {
+    /// All that is left of a payment, for one of the documented reasons.
+    #[must_use]
+    pub fn new(id: RefundId, payment: PaymentId, reason: Reason, asked_by: String) -> Self {
+        Self {
+            id,
+            payment,
+            minor: None,
+            reason: reason.as_str().to_owned(),
+            metadata: Map::new(),
+            asked_by,
+            face: Face::Mixvideo,
+            refund_to: None,
+            external_no: None,
+            marked: false,
+        }
+    }
 }
 
 /// What a refund asks of the gateway.
@@ -134,6 +186,9 @@ pub struct State {
     /// The gateway's id of what was paid.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub intent: Option<String>,
+    /// What the payment travelled on.
+    #[serde(default)]
+    pub rail: Rail,
     /// When it was first ordered to be sent: it was not sent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sent_at: Option<Timestamp>,
@@ -152,7 +207,7 @@ pub struct State {
     /// Calls since it last got further: the next rest follows from them.
     #[serde(default)]
     pub tries: u32,
-    /// The gateway's id of it.
+    /// The gateway's id of it; where there is none, the operator's reference.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gateway_id: Option<String>,
     /// Why it failed.
@@ -179,8 +234,11 @@ pub enum Message {
     Reserved {
         /// How much.
         amount: Money,
-        /// The gateway's id of what was paid.
+        /// The gateway's id of what was paid; empty where there is no gateway.
         intent: String,
+        /// What the payment travelled on.
+        #[serde(default)]
+        rail: Rail,
     },
     /// The payment does not.
     ReservationRefused {
@@ -200,6 +258,20 @@ pub enum Message {
     Seen {
         /// How.
         told: GatewayRefund,
+    },
+    /// An operator has given the money back, where there is no gateway that could.
+    Paid {
+        /// The input that brings it and wants to be told.
+        input: Address,
+        /// By which it is known elsewhere, such as a transaction's hash.
+        reference: String,
+    },
+    /// An operator will not give the money back.
+    NotPaid {
+        /// The input that brings it and wants to be told.
+        input: Address,
+        /// Why.
+        reason: String,
     },
 }
 
@@ -224,6 +296,13 @@ pub enum Effect {
         /// What.
         message: payment::Message,
     },
+    /// Tell an input what became of its wish.
+    Answer {
+        /// The input.
+        input: Address,
+        /// Why it was refused; `None` when it was accepted.
+        refused: Option<String>,
+    },
 }
 
 impl From<Effect> for Order {
@@ -234,6 +313,9 @@ impl From<Effect> for Order {
             Effect::Disarm(effect) => Self::Cancel { effect },
             Effect::TellPayment { payment, message } => {
                 Self::Tell { to: payment::address(payment), message: json(&message) }
+            }
+            Effect::Answer { input, refused } => {
+                Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
             }
         }
     }
@@ -249,13 +331,30 @@ pub fn address(id: RefundId) -> Address {
     Address::new(RefundMachine::KIND, &id.to_string())
 }
 
+/// The birth of the input `id` through which `asked_by` says that a refund was paid elsewhere, under `reference`.
+#[must_use]
+pub fn paid_through(id: InputId, refund: RefundId, asked_by: &str, reference: String) -> input::Message {
+    through(id, refund, asked_by, |input| Message::Paid { input, reference })
+}
+
+/// The birth of the input `id` through which `asked_by` says that a refund will not be paid.
+#[must_use]
+pub fn not_paid_through(id: InputId, refund: RefundId, asked_by: &str, reason: String) -> input::Message {
+    through(id, refund, asked_by, |input| Message::NotPaid { input, reason })
+}
+
+fn through(id: InputId, refund: RefundId, by: &str, message: impl FnOnce(Address) -> Message) -> input::Message {
+    let deliver = json(&message(input::address(id)));
+    input::Message::Receive { concerns: address(refund), deliver, asked_by: by.to_owned(), raw: None }
+}
+
 /// The machine of refunds.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RefundMachine;
 
 impl Machine for RefundMachine {
     const KIND: &'static str = "refund";
-    const SCHEMA: u32 = 1;
+    const SCHEMA: u32 = 2;
     type State = State;
     type Message = Message;
     type Effect = Effect;

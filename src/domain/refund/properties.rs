@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::table::{Run, busy, id, rejected, told, unknown, usd};
+use super::table::{Run, busy, id, promised, rejected, told, unknown, usd};
 use super::*;
 use crate::domain::rail::{Ask, Fact, RefundStatus};
 
@@ -104,7 +104,7 @@ fn happens(mut run: Run, gateway: &mut Gateway, event: &Event) -> Run {
         },
         (Event::Yield, _) => run.then(Message::Yield),
         (Event::Reserved, _) => {
-            run.say(Message::Reserved { amount: usd(400), intent: "pi_1".into() });
+            run.say(promised(Rail::Stripe));
             run
         }
         _ => run,

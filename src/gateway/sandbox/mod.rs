@@ -24,9 +24,10 @@ use uuid::Uuid;
 use super::Gateway;
 use super::object;
 use super::webhook::Secrets;
+use crate::domain::Timestamp;
 use crate::domain::gateway::{
-    Account, Answer, Call, Checkout, Doubt, NewCheckout, NewPrice, NewRefund, Next, PaymentIntent, Price, Product,
-    Reason, Refund, Rejection,
+    Account, Answer, Call, Checkout, Doubt, Events, NewCheckout, NewPrice, NewRefund, Next, PaymentIntent, Price,
+    Product, Reason, Refund, Rejection,
 };
 use crate::runtime::clock::Clock;
 use crate::store::sandbox::{Change, Object};
@@ -36,6 +37,8 @@ pub use payer::{Deed, Seen};
 
 /// How long a call takes while [`Fault::Slow`] is on.
 const SLOW: Duration = Duration::from_secs(3);
+/// Events of one page, as many as Stripe gives.
+const EVENTS_MAX: u64 = 100;
 
 /// What the sandbox does wrong.
 #[derive(
@@ -54,6 +57,8 @@ pub enum Fault {
     DuplicateWebhooks,
     /// Webhooks come with the newest first.
     ReorderWebhooks,
+    /// No webhook ever comes: what happened is found by asking.
+    LostWebhooks,
 }
 
 /// The sandbox. Clones are the same one.
@@ -104,10 +109,10 @@ impl Sandbox {
         }
     }
 
-    /// What its webhooks are signed with: it follows from the service's secret, so that there is nothing to configure.
+    /// What its webhooks are signed with.
     #[must_use]
     pub fn webhook_secrets(&self) -> Secrets {
-        Secrets::parse(&format!("whsec_{}", self.digest("webhook secret")))
+        webhook_secrets(&self.secret)
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -116,10 +121,7 @@ impl Sandbox {
 
     /// 32 hexadecimal digits that follow from `text` and that nobody else can make.
     fn digest(&self, text: &str) -> String {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("HMAC takes a key of any length");
-        mac.update(b"sandbox:");
-        mac.update(text.as_bytes());
-        hex::encode(&mac.finalize().into_bytes()[..16])
+        digest(&self.secret, text)
     }
 
     /// A fresh id.
@@ -189,6 +191,19 @@ impl Sandbox {
             }
         }
     }
+}
+
+/// What the webhooks of a service with this secret are signed with: there is nothing to configure.
+#[must_use]
+pub fn webhook_secrets(secret: &[u8; 32]) -> Secrets {
+    Secrets::parse(&format!("whsec_{}", digest(secret, "webhook secret")))
+}
+
+fn digest(secret: &[u8; 32], text: &str) -> String {
+    let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
+    mac.update(b"sandbox:");
+    mac.update(text.as_bytes());
+    hex::encode(&mac.finalize().into_bytes()[..16])
 }
 
 #[async_trait]
@@ -286,6 +301,18 @@ impl Gateway for Sandbox {
         };
         let offer = |family: &[Object]| objects::offered(family, id, active).map(Change::of);
         self.changed(call, (&family, id), offer, objects::read_price).await
+    }
+
+    async fn events(&self, since: Timestamp, after: Option<&str>) -> Answer<Events> {
+        self.slowly().await;
+        let mut page = match self.kept.events(since, after, EVENTS_MAX + 1).await {
+            Ok(page) => page,
+            Err(error) => return away(&error),
+        };
+        let more = page.len() as u64 > EVENTS_MAX;
+        page.truncate(usize::try_from(EVENTS_MAX).unwrap_or(usize::MAX));
+        let next = page.last().filter(|_| more).map(|last| last.id.clone());
+        Answer::Accepted(Events { raw: page.into_iter().map(|event| event.body).collect(), next })
     }
 
     async fn account(&self) -> Answer<Account> {

@@ -74,6 +74,9 @@ impl Sender {
     }
 
     async fn send(&self, pending: &Pending, now: Timestamp) -> Result<(), Error> {
+        if self.sandbox.has(Fault::LostWebhooks) {
+            return self.sandbox.kept.delivered(&pending.id).await;
+        }
         let mut taken = self.post(&pending.body).await;
         if self.sandbox.has(Fault::DuplicateWebhooks) && taken.is_ok() {
             taken = self.post(&pending.body).await;

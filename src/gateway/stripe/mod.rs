@@ -5,6 +5,7 @@
 //! under the same key, and never once the key is older than 23 hours.
 
 mod convert;
+mod events;
 mod transport;
 
 use std::collections::HashMap;
@@ -30,9 +31,10 @@ use stripe_shared::CheckoutSessionMode;
 use stripe_types::{Currency, List, RangeBoundsTs, RangeQueryTs};
 
 use super::Gateway;
+use crate::domain::Timestamp;
 use crate::domain::gateway::{
-    Account, Answer, Call, Checkout, CheckoutStatus, NewCheckout, NewPrice, NewRefund, Next, PAYMENT, PaymentIntent,
-    Price, Product, REFUND, Reason, Refund, Rejection,
+    Account, Answer, Call, Checkout, CheckoutStatus, Events, NewCheckout, NewPrice, NewRefund, Next, PAYMENT,
+    PaymentIntent, Price, Product, REFUND, Reason, Refund, Rejection,
 };
 use crate::runtime::clock::Clock;
 use transport::{Failure, Transport, doubt};
@@ -260,6 +262,10 @@ impl Gateway for Stripe {
     async fn offer_price(&self, _: &Call, id: &str, active: bool) -> Answer<Price> {
         let Some(id) = plain(id) else { return missing("price") };
         read(self.read(&UpdatePrice::new(id).active(active)).await.map(convert::price))
+    }
+
+    async fn events(&self, since: Timestamp, after: Option<&str>) -> Answer<Events> {
+        read(self.read(&events::ListEvents { since, after }).await.map(events::Page::read))
     }
 
     async fn account(&self) -> Answer<Account> {

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::page;
 use super::view::session_of;
-use crate::domain::ids::{InputId, PaymentId};
+use crate::domain::ids::{ExecutionId, InputId, PaymentId};
 use crate::domain::payment::{self, Status, documented_status};
 use crate::http::envelope::Reply;
 use crate::http::error::Error;
@@ -180,10 +180,8 @@ fn paid(known: &payment::State) -> Paid {
 
 /// The execution; just ordered, it may not be born yet.
 async fn execution(state: &State, payment: &payment::State) -> Result<Option<Executed>, Error> {
-    if !payment.is_executed() {
-        return Ok(None);
-    }
-    let task = state.tasks.read(&payment.task, state.now()).await?;
+    let (Some(task_id), true) = (&payment.task, payment.is_executed()) else { return Ok(None) };
+    let task = state.tasks.read(task_id, state.now()).await?;
     let shown = match &task {
         Some(known) => Some(show(state, known).await),
         None => None,
@@ -192,7 +190,7 @@ async fn execution(state: &State, payment: &payment::State) -> Result<Option<Exe
         Some(shown) => (shown.status, shown.progress, shown.result, shown.error),
         None => ("pending", 0, None, None),
     };
-    let (execution_id, task_id) = (payment.execution_id().to_string(), payment.task.to_string());
+    let (execution_id, task_id) = (ExecutionId::of_task(task_id).to_string(), task_id.to_string());
     Ok(Some(Executed { execution_id, task_id, status, progress, result, error }))
 }
 

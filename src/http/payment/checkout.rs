@@ -5,21 +5,20 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Path};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::view::{session_of, wait_until};
+use crate::domain::Address;
 use crate::domain::ids::{PaymentId, TaskId};
 use crate::domain::payment::{self, Checkout, Message, Status};
 use crate::http::body::{self, Body, Fields};
 use crate::http::envelope::Reply;
 use crate::http::error::Error;
-use crate::http::front::Refused;
-use crate::http::idempotency::{Key, REPLAYED};
+use crate::http::idempotency::{Kept, Key, Made, Once, replayed};
 use crate::http::openapi;
 use crate::http::wish::{Desk, USER_CHARS_MAX, Wish};
-use crate::runtime::engine::{Birth, NotBorn};
 use crate::runtime::journal::MessageId;
 use crate::store::payments;
 
@@ -47,7 +46,7 @@ pub struct NewCheckout {
 }
 
 /// A session in which the payer pays.
-#[derive(Serialize, Deserialize, ToSchema)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Opened {
     /// The gateway's session.
@@ -58,13 +57,6 @@ pub struct Opened {
     /// The payment.
     #[schema(example = "payment_123")]
     payment_id: String,
-}
-
-/// What an Idempotency-Key remembers: the session is not known yet when it is claimed.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Claimed {
-    payment_id: PaymentId,
 }
 
 /// Opens a session in which a template is bought.
@@ -78,33 +70,23 @@ pub(in crate::http) async fn checkout(
     desk: Desk,
 ) -> Result<Reply, Error> {
     let body = body::read(&request, payload, body::WITH_PICTURES_MAX).await?;
-    let key = Key::of(&request, &desk.caller, &body.digest)?;
-    if let Some(key) = &key
-        && let Some(first) = key.answered(desk.state.engine.journal()).await?
-    {
+    let once = Once::new(&desk, Key::of(&request, &desk.caller, &body.digest)?, Kept::ADay);
+    if let Some(first) = once.before().await? {
         return again(&desk, &first).await;
     }
     let id = PaymentId::new((desk.state.fresh)());
     let checkout = checked(&desk, body, path.into_inner(), id).await?;
-    let address = payment::address(id);
-    let claimed = Reply::ok(OPENED, &Claimed { payment_id: id })?;
-    let claim = key.as_ref().map(|key| key.claim(&claimed, desk.state.now())).transpose()?;
-    let body = serde_json::to_string(&Message::Checkout(Box::new(checkout))).map_err(Error::internal)?;
-    match (desk.door.bear(Birth { actor: address, message: MessageId::from("checkout"), body, claim }).await, key) {
-        (Ok(_), _) => opened(&desk, id).await,
-        (Err(Refused::NotBorn(NotBorn::Claimed { fingerprint, answer, .. })), Some(key)) => {
-            again(&desk, &key.replay(&fingerprint, &answer)?).await
-        }
-        (Err(refused), _) => Err(refused.into()),
+    let birth = serde_json::to_string(&Message::Checkout(Box::new(checkout))).map_err(Error::internal)?;
+    match once.bear(payment::address(id), MessageId::from("checkout"), birth).await? {
+        Made::Now => opened(&desk, id).await,
+        Made::Before(first) => again(&desk, &first).await,
     }
 }
 
 /// The same request came before: its session is answered, as soon as it is open.
-async fn again(desk: &Desk, first: &Reply) -> Result<Reply, Error> {
-    let (_, _, data) = first.parts();
-    let claimed: Claimed = serde_json::from_str(data.map_or("null", |data| data.get())).map_err(Error::internal)?;
-    let replayed = actix_web::http::header::HeaderValue::from_static("true");
-    Ok(opened(desk, claimed.payment_id).await?.with(REPLAYED, replayed))
+async fn again(desk: &Desk, first: &Address) -> Result<Reply, Error> {
+    let id = PaymentId::parse(first.key()).map_err(Error::internal)?;
+    Ok(replayed(opened(desk, id).await?))
 }
 
 /// Everything that can be wrong is found before anything exists.
@@ -130,6 +112,7 @@ async fn checked(desk: &Desk, body: Body, template_code: String, id: PaymentId) 
         name: template.content.name.clone(),
         price,
         receiver: template.content.receiver_id.clone().unwrap_or_else(|| state.selling.receiver.clone()),
+        rail: state.selling.rail,
         execution: Box::new(create),
         success_url: format!("{base}/payment/success?session_id={{CHECKOUT_SESSION_ID}}&payment_id={id}"),
         cancel_url: format!("{base}/payment/cancel?session_id={{CHECKOUT_SESSION_ID}}&payment_id={id}"),

@@ -9,6 +9,7 @@ pub(super) mod checkout;
 pub(super) mod details;
 pub(super) mod health;
 mod page;
+pub mod reconcile;
 pub(super) mod refund;
 mod view;
 pub(super) mod webhook;
@@ -17,6 +18,7 @@ use actix_web::web::{self, ServiceConfig};
 
 use super::guard::{get_and_head, resource};
 use crate::domain::money::{Currency, Money};
+use crate::domain::rail::Rail;
 
 /// What credits cost, and who is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +29,8 @@ pub struct Selling {
     pub credit_price: i64,
     /// Who is paid unless a template names another.
     pub receiver: String,
+    /// What payments travel on.
+    pub rail: Rail,
 }
 
 impl Selling {
@@ -48,6 +52,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
         .service(resource("/payment/refund/{paymentId}", |at| at.route(web::post().to(refund::refund))))
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
+        .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
+        .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))
@@ -61,8 +67,8 @@ mod tests {
 
     #[test]
     fn ten_credits_cost_a_thousand_cents() {
-        let selling =
-            Selling { currency: Currency::parse("usd").unwrap(), credit_price: 100, receiver: "platform".into() };
+        let currency = Currency::parse("usd").unwrap();
+        let selling = Selling { currency, credit_price: 100, receiver: "platform".into(), rail: Rail::Sandbox };
         assert_eq!(selling.price(10).unwrap().to_string(), "10.00 usd");
         assert_eq!(selling.price(0).unwrap().minor, 0);
         assert_eq!(selling.price(i64::MAX), None);

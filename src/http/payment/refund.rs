@@ -13,7 +13,7 @@ use super::view::{find, wait_until};
 use crate::domain::ids::{PaymentId, RefundId};
 use crate::domain::money::Money;
 use crate::domain::payment;
-use crate::domain::refund::{self, Message, Reason, Request, Status, documented_status};
+use crate::domain::refund::{self, Message, Reason, Request, Status};
 use crate::http::body::{self, Body, Fields};
 use crate::http::envelope::Reply;
 use crate::http::error::Error;
@@ -129,7 +129,8 @@ fn read_request(body: &Body, id: RefundId, asked_by: &str) -> Result<Request, Er
     let reason = reason.ok_or_else(|| Error::field("reason", "is required"))?;
     let metadata = metadata.cloned().unwrap_or_default();
     // The payment is named once it is found.
-    Ok(Request { id, payment: PaymentId::new(id.uuid()), minor, reason, metadata, asked_by: asked_by.to_owned() })
+    let payment = PaymentId::new(id.uuid());
+    Ok(Request { minor, metadata, ..Request::new(id, payment, reason, asked_by.to_owned()) })
 }
 
 /// What can be seen to be refused before anything is written; the payment itself has the last word.
@@ -160,17 +161,25 @@ async fn settled(desk: &Desk, id: RefundId) -> Result<Reply, Error> {
         (Status::Failed, Some(failure)) if known.amount.is_none() => {
             return Err(Error::BadRequest(failure.message.clone()));
         }
-        (Status::Succeeded, _) => "Refund processed successfully".to_owned(),
-        (Status::Failed, failure) => {
+        (Status::Succeeded | Status::ReversalInitiated | Status::ReversalProcessing, _) => {
+            "Refund processed successfully".to_owned()
+        }
+        (Status::Failed | Status::ReversalSucceeded, failure) => {
             let why = failure.as_ref().map_or("the gateway does not say why", |failure| &failure.message);
             format!("Refund failed: {why}")
         }
         (Status::Cancelled, _) => "Refund was cancelled: others gave the money back".to_owned(),
-        (Status::Requested | Status::Reserved | Status::Submitted | Status::OutcomeUnknown, _) => {
-            "Refund is being processed".to_owned()
-        }
+        (
+            Status::Requested
+            | Status::ReservingAccount
+            | Status::Releasing
+            | Status::Reserved
+            | Status::Submitted
+            | Status::OutcomeUnknown,
+            _,
+        ) => "Refund is being processed".to_owned(),
     };
     let amount = known.amount.map(|amount| amount.minor).or(known.request.minor).unwrap_or(0);
-    let refunded = Refunded { refund_id: id.to_string(), amount, status: documented_status(known.status) };
+    let refunded = Refunded { refund_id: id.to_string(), amount, status: known.status.shown().mixvideo };
     Ok(Reply::ok(&message, &refunded)?.no_store())
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use crate::domain::ids::PaymentId;
 use crate::domain::payment::{self, documented_status};
-use crate::domain::task;
+use crate::domain::{Address, task};
 use crate::http::State;
 use crate::http::asking::{SLOW_POLL, wait_for};
 use crate::http::caller::Caller;
@@ -73,8 +73,8 @@ impl PaymentView {
             amount: state.price.minor,
             currency: state.price.currency.to_string(),
             stripe_session_id: state.session.as_ref().map(|session| session.id.clone()),
-            execution_id: executed.then(|| state.execution_id().to_string()),
-            task_id: executed.then(|| state.task.to_string()),
+            execution_id: state.execution_id().filter(|_| executed).map(|id| id.to_string()),
+            task_id: state.task.as_ref().filter(|_| executed).map(ToString::to_string),
             invoice_id: state.invoice_id().to_string(),
             attempt_id: state.attempt_id().to_string(),
             receiver_id: state.receiver.clone(),
@@ -98,8 +98,10 @@ pub(super) async fn needs_attention(state: &State, payment: &payment::State) -> 
     if !payment.attention.is_empty() {
         return Ok(true);
     }
-    let (own, execution) = (payment::address(payment.id), task::address(&payment.task));
-    Ok(!state.engine.journal().with_dead(&[&own, &execution]).await?.is_empty())
+    let own = payment::address(payment.id);
+    let execution = payment.task.as_ref().map(task::address);
+    let both: Vec<&Address> = std::iter::once(&own).chain(&execution).collect();
+    Ok(!state.engine.journal().with_dead(&both).await?.is_empty())
 }
 
 /// The payment of that id that `caller` may see.

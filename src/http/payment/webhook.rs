@@ -77,17 +77,38 @@ fn signature(headers: &HeaderMap) -> Result<&str, Error> {
     }
 }
 
+/// What became of an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    /// A payment is told.
+    Told,
+    /// It waits for a person.
+    Parked,
+    /// It is not acted upon.
+    Dropped,
+}
+
+/// The input that an event becomes.
+pub(super) fn input_of(state: &State, event: &Event) -> InputId {
+    InputId::of_webhook(state.gateway.name(), &event.id)
+}
+
 /// Writes an event down; one that came before is there already.
-async fn receive(state: &State, door: &Door, event: &Event, raw: &str) -> Result<(), Error> {
+///
+/// # Errors
+/// The gateway does not say whose money it is about, or it could not be written down: it is to come again.
+pub(super) async fn receive(state: &State, door: &Door, event: &Event, raw: &str) -> Result<Received, Error> {
     let sender = state.gateway.name();
-    let id = InputId::of_webhook(sender, &event.id);
+    let id = input_of(state, event);
     let raw = raw.to_owned();
+    let mut received = Received::Told;
     let message = match meaning(state, &event.what).await? {
-        Meaning::Nothing => return Ok(()),
+        Meaning::Nothing => return Ok(Received::Dropped),
         Meaning::News(payment, news) => with_raw(payment::told_through(id, payment, sender, news), raw),
         Meaning::Look(payment) => with_raw(payment::sync_through(id, payment, sender), raw),
         Meaning::Nobody(reason) => {
             tracing::warn!(event = event.id, kind = event.kind, reason, "a webhook is parked");
+            received = Received::Parked;
             input::Message::Keep { raw, asked_by: sender.to_owned(), reason: format!("{}: {reason}", event.kind) }
         }
     };
@@ -98,7 +119,7 @@ async fn receive(state: &State, door: &Door, event: &Event, raw: &str) -> Result
         claim: None,
     };
     door.bear(birth).await?;
-    Ok(())
+    Ok(received)
 }
 
 fn with_raw(message: input::Message, raw: String) -> input::Message {

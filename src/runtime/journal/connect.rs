@@ -38,8 +38,8 @@ const CACHE_KIB_READING: i32 = -4_096;
 /// A commit's text depends on which kinds of rows it holds; each is prepared once.
 const STATEMENTS_KEPT: usize = 512;
 
-/// For a planner that would otherwise read whole tables to look up the few rows of a commit: measured, it costs PostgreSQL more
-/// with every finished task.
+/// For a planner that would otherwise read whole tables to look up the few rows of a commit, which costs more with every
+/// finished task, and that would otherwise plan each look-up again, which costs several times what the look-up does.
 const LOOK_UPS_BY_INDEX: &[(&str, &str)] = &[
     ("plan_cache_mode", "force_generic_plan"),
     ("enable_seqscan", "off"),
@@ -158,7 +158,8 @@ fn postgres(options: &mut ConnectOptions, purpose: Purpose) {
             Purpose::Write => {
                 options.options([("synchronous_commit", "on")]).options(LOOK_UPS_BY_INDEX.iter().copied())
             }
-            Purpose::Migrate | Purpose::Read => options,
+            Purpose::Read => options.options(LOOK_UPS_BY_INDEX.iter().copied()),
+            Purpose::Migrate => options,
         }
     });
 }

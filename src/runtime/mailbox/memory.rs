@@ -217,6 +217,10 @@ impl Mailbox for Memory {
     /// The next owner empties it.
     async fn close(&self, _partition: u32) {}
 
+    fn posts_at_once(&self) -> bool {
+        true
+    }
+
     async fn post(&self, partition: u32, envelopes: Vec<Envelope>) -> Result<Vec<Arc<str>>, Error> {
         let partition = self.partition(partition)?;
         let full = lock(&partition.hole).post(envelopes, self.clock.now());

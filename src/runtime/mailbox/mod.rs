@@ -34,6 +34,11 @@ pub trait Mailbox: Send + Sync {
     /// This node owns the partition no longer.
     async fn close(&self, partition: u32);
 
+    /// Whether a post is done when it is first polled, so that nothing is won by gathering.
+    fn posts_at_once(&self) -> bool {
+        false
+    }
+
     /// Posts what is not present yet; any node may. Answers the lanes that are full: what did not fit waits in the outbox.
     ///
     /// # Errors

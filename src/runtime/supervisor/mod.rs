@@ -199,9 +199,6 @@ impl Supervisor {
     }
 
     fn happened(&mut self, event: Event, ctx: &mut Context<Self>) {
-        if let Event::Committed { actor, outcome: Outcome::Won, .. } = &event {
-            self.shared.hub.announce(actor);
-        }
         if let Event::Committed { outcome: Outcome::Fenced, .. } = &event {
             self.reached(Milestone::Fenced);
         }
@@ -228,7 +225,13 @@ impl Supervisor {
                 let supervisor = ctx.address();
                 let reply = {
                     let (supervisor, actor) = (supervisor.clone(), actor.clone());
-                    Box::new(move |outcome| report(&supervisor, Event::Committed { actor, ticket, outcome }))
+                    let (hub, unit) = (self.shared.hub.clone(), unit.clone());
+                    Box::new(move |outcome| {
+                        if outcome == Outcome::Won {
+                            hub.committed(&unit);
+                        }
+                        report(&supervisor, Event::Committed { actor, ticket, outcome });
+                    })
                 };
                 if self.shared.committer.try_submit(unit, reply).is_err() {
                     let outcome = Outcome::Unavailable("the committer's queue is full".to_owned());

@@ -1,7 +1,8 @@
 //! Who waits for news of an actor: watchers are woken after every commit and every step of progress, and then read.
 //!
-//! News is a hint, never the state: a watcher reads the row, waits, and reads again, with a slow poll for news that got
-//! lost. Progress lives here too because it is news that is not worth a commit.
+//! News is a hint: a watcher reads the row, waits, and reads again, with a slow poll for news that got lost. What was
+//! committed on this node comes with its news, so that whoever waits for it need not read it. Progress lives here too
+//! because it is news that is not worth a commit.
 //!
 //! With several nodes a [`Relay`] passes news on to the others and takes theirs in; the hub of a node alone has none.
 
@@ -18,6 +19,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::watch;
 
+use super::journal::Unit;
 use crate::domain::{Address, EffectNo};
 use gathering::Gathering;
 
@@ -49,7 +51,8 @@ struct AllWatched {
 }
 
 struct Watched {
-    news: watch::Sender<u64>,
+    /// Changes with all news; holds what was committed last on this node while somebody watched.
+    news: watch::Sender<Option<Arc<Unit>>>,
     watchers: usize,
 }
 
@@ -75,7 +78,7 @@ impl Hub {
         }
         watched.watchers += 1;
         let is_first = watched.watchers == 1;
-        let new = || Watched { news: watch::Sender::new(0), watchers: 0 };
+        let new = || Watched { news: watch::Sender::new(None), watchers: 0 };
         let known = watched.actors.entry(actor.clone()).or_insert_with(new);
         known.watchers += 1;
         let news = known.news.subscribe();
@@ -86,7 +89,17 @@ impl Hub {
         Ok(Watcher { hub: self.clone(), actor: actor.clone(), news })
     }
 
-    /// Something about `actor` changed. Never waits: this is called for every commit.
+    /// A unit was committed on this node. Never waits: this is called for every commit.
+    pub fn committed(&self, unit: &Arc<Unit>) {
+        if let Some(watched) = lock(&self.0.watched).actors.get(&unit.actor) {
+            watched.news.send_replace(Some(unit.clone()));
+        }
+        if let Some(outgoing) = self.0.outgoing.get() {
+            outgoing.announce(&unit.actor);
+        }
+    }
+
+    /// Something about `actor` changed beside its state. Never waits.
     pub fn announce(&self, actor: &Address) {
         self.wake(actor);
         if let Some(outgoing) = self.0.outgoing.get() {
@@ -132,7 +145,7 @@ impl Hub {
 
     fn wake(&self, actor: &Address) {
         if let Some(watched) = lock(&self.0.watched).actors.get(actor) {
-            watched.news.send_modify(|count| *count += 1);
+            watched.news.send_modify(|_| {});
         }
     }
 
@@ -160,10 +173,16 @@ impl Hub {
 pub struct Watcher {
     hub: Hub,
     actor: Address,
-    news: watch::Receiver<u64>,
+    news: watch::Receiver<Option<Arc<Unit>>>,
 }
 
 impl Watcher {
+    /// What was committed last on this node since somebody watches the actor. Another node may have committed more since.
+    #[must_use]
+    pub fn committed(&self) -> Option<Arc<Unit>> {
+        self.news.borrow().clone()
+    }
+
     /// Waits until there is news since the last call, or since the watcher was made.
     pub async fn changed(&mut self) {
         if self.news.changed().await.is_err() {

@@ -6,6 +6,8 @@ use tokio::time::{Instant, sleep, timeout};
 use uuid::Uuid;
 
 use super::*;
+use crate::domain::{Timestamp, Verdict};
+use crate::runtime::journal::{Entry, StateRow, StateTable};
 
 /// News that comes is there within this.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -62,6 +64,59 @@ fn watchers_of_one_actor_are_bounded_too_and_leave_room_when_they_go() {
     drop(watchers);
     assert_eq!(hub.watched(), 0);
     assert!(hub.watch(&popular).is_ok());
+}
+
+/// A clerk's decision.
+fn unit(name: &str, expected: u64) -> Arc<Unit> {
+    static CLERKS: StateTable = StateTable { kind: "clerk", table: "clerks", columns: &[] };
+    let state = StateRow { status: "busy", schema: 1, state: "{}".into(), cells: Vec::new() };
+    let (posts, settled) = (Vec::new(), Vec::new());
+    let entry = Entry {
+        version: expected + 1,
+        message: "m".into(),
+        body: "{}".into(),
+        verdict: Verdict::Applied,
+        now: Timestamp(0),
+    };
+    let actor = actor(name);
+    let entries = vec![entry];
+    Arc::new(Unit {
+        actor,
+        table: &CLERKS,
+        expected,
+        entries,
+        state,
+        posts,
+        settled,
+        claim: None,
+        origin: None,
+        epoch: None,
+    })
+}
+
+#[tokio::test]
+async fn what_was_committed_here_comes_with_its_news() {
+    let hub = Hub::default();
+    hub.committed(&unit("a", 0));
+    let mut watcher = hub.watch(&actor("a")).unwrap();
+    assert_eq!(watcher.committed(), None, "that was before");
+    hub.committed(&unit("b", 0));
+    hub.committed(&unit("a", 1));
+    timeout(LIMIT, watcher.changed()).await.unwrap();
+    assert_eq!(watcher.committed().map(|unit| unit.version()), Some(2));
+    hub.progressed(&actor("a"), effect(2), 0.5);
+    timeout(LIMIT, watcher.changed()).await.unwrap();
+    assert_eq!(watcher.committed().map(|unit| unit.version()), Some(2));
+}
+
+#[tokio::test]
+async fn what_was_committed_here_wakes_watchers_of_another_node() {
+    let two = Two::new();
+    let mut watcher = two.there.watch(&actor("a")).unwrap();
+    timeout(LIMIT, watcher.changed()).await.unwrap();
+    two.here.committed(&unit("a", 0));
+    timeout(LIMIT, watcher.changed()).await.unwrap();
+    assert_eq!(watcher.committed(), None, "it is read there");
 }
 
 #[tokio::test]

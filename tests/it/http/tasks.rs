@@ -1,7 +1,13 @@
 //! Tasks from their birth to their end.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use mixvideo::domain::ids::TaskId;
+use mixvideo::domain::task;
+use mixvideo::runtime::clock::{Clock as _, SystemClock};
+use mixvideo::runtime::journal::Unit;
+use mixvideo::store::tasks::Tasks;
 use serde_json::{Value, json};
 
 use crate::server::{PICTURE, served};
@@ -113,6 +119,29 @@ fn waiting_ends_when_the_task_changes_and_not_before() {
         let begun = Instant::now();
         server.get("/task/a?wait=20").await.data();
         assert!(begun.elapsed() < Duration::from_secs(5), "a finished task was waited for");
+    });
+}
+
+#[test]
+fn an_end_that_was_committed_here_need_not_be_read() {
+    served(async |server| {
+        let (now, held) = (SystemClock.now(), server.hold("a", 0.5));
+        let mut news = server.engine.watch(&task::address(&TaskId::parse("a").unwrap())).unwrap();
+        server.make("a", "noop", "pending").await;
+        let tasks = Tasks::start(server.engine.journal().clone());
+        let (learnt, unknown) = (TaskId::parse("learnt").unwrap(), TaskId::parse("unknown").unwrap());
+        let of = |id: &TaskId, unit: Arc<Unit>| Unit { actor: task::address(id), ..Arc::unwrap_or_clone(unit) };
+        tasks.learn(&of(&unknown, news.committed().unwrap()), now).unwrap();
+        assert_eq!(tasks.read(&unknown, now).await.unwrap(), None, "it has not ended");
+        held.add_permits(1);
+        let begun = Instant::now();
+        while news.committed().unwrap().state.status != "completed" {
+            assert!(begun.elapsed() < Duration::from_secs(10));
+            news.changed().await;
+        }
+        tasks.learn(&of(&learnt, news.committed().unwrap()), now).unwrap();
+        let known = tasks.read(&learnt, now).await.unwrap().unwrap();
+        assert_eq!((known.version, known.state.status), (2, task::Status::Completed));
     });
 }
 

@@ -31,10 +31,11 @@ impl Trial {
         let mut network = Network::new();
         let mut database: Url = cluster.database.parse().unwrap();
         let to_postgres = network.cable_to(database.port().unwrap()).await;
-        let to_redis = network.cable_to(cluster.redis.port).await;
+        let redis: Url = cluster.redis.parse().unwrap();
+        let to_redis = network.cable_to(redis.port().unwrap()).await;
         let to_clients = network.cable();
         database.set_host(Some(to_postgres.near())).unwrap();
-        let redis = format!("redis://{}:{}", to_redis.near(), cluster.redis.port);
+        let redis = format!("redis://{}:{}", to_redis.near(), redis.port().unwrap());
         cluster
             .add(|node| {
                 node.set("DATABASE__URL", database);

@@ -13,6 +13,7 @@ async fn work_of_a_node_that_is_killed_under_load_runs_elsewhere_within_ten_seco
     let database = cluster.database().await;
     let completed = async || super::number(&database, "SELECT count(*) FROM tasks WHERE status = 'completed'").await;
     until("work is under way", async || completed().await > 100).await;
+    let (speed, mut probes) = cluster.speed().await;
     cluster.nodes[0].kill().await;
     let died = Instant::now();
     let heir = cluster.nodes[1].caller.clone();
@@ -20,8 +21,10 @@ async fn work_of_a_node_that_is_killed_under_load_runs_elsewhere_within_ten_seco
     let taken = died.elapsed();
     eprintln!("taken over {taken:?} after the death");
     assert!(taken < TAKEOVER_MAX, "it took {taken:?}");
+    probes.extend(cluster.is_back("a node died", died, speed, std::slice::from_ref(&heir)).await);
     cluster.nodes[0].start().await;
     cluster.until_divided(1).await;
-    let tasks = load.end().await;
+    let mut tasks = load.end().await;
+    tasks.append(&mut probes);
     cluster.assert_done_once(&heir, &tasks).await;
 }

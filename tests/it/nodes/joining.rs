@@ -34,7 +34,7 @@ async fn a_server_with_its_own_mailbox_and_nodes_that_share_one_keep_each_other_
     alone.start().await;
     let mut node = Service::postgres(database).await;
     node.set("MAILBOX__BACKEND", "redis");
-    node.set("REDIS__URL", cluster.redis.url());
+    node.set("REDIS__URL", cluster.redis.clone());
     let refused = node.run(&["serve"]).await;
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");

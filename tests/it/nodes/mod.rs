@@ -7,12 +7,15 @@ mod deaths;
 mod joining;
 mod killers;
 mod limits;
+mod redis_away;
 mod rolling;
 mod sharing;
 mod sleepers;
+mod soak;
 
 use std::time::{Duration, Instant};
 
+use futures_util::future::join_all;
 use mixvideo::domain::Address;
 use mixvideo::runtime::journal::partition_of;
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement};
@@ -26,13 +29,23 @@ use crate::redis_server;
 const PARTITIONS: u32 = 16;
 /// What a partition may be without an owner after a death, as the issue of this product promises.
 const TAKEOVER_MAX: Duration = Duration::from_secs(10);
+/// How soon the work is back at its speed.
+const BACK_WITHIN: Duration = Duration::from_secs(10);
+/// No machine is asked for more than this: a task that does nothing is done within this time in every partition.
+const SPEED_MIN: Duration = Duration::from_secs(1);
+/// Looks at the speed while nothing is wrong.
+const ROUNDS: usize = 5;
+/// So many fast rounds in a row are its speed.
+const IN_A_ROW: u32 = 3;
 
 /// Nodes that share everything.
 struct Cluster {
     nodes: Vec<Service>,
     database: String,
-    redis: redis_server::Server,
+    redis: String,
     files: tempfile::TempDir,
+    /// The server that nobody breaks, where it is one.
+    _unbroken: Option<redis_server::Server>,
 }
 
 impl Cluster {
@@ -43,8 +56,15 @@ impl Cluster {
 
     /// The same on a database of somebody's choice.
     async fn on(database: String, count: usize, change: impl Fn(&mut Service)) -> Self {
-        let (redis, files) = (redis_server::Server::start(), tempfile::tempdir().unwrap());
-        let mut cluster = Self { nodes: Vec::new(), database, redis, files };
+        let redis = redis_server::Server::start();
+        let cluster = Self::with_redis(redis.url(), database, count, change).await;
+        Self { _unbroken: Some(redis), ..cluster }
+    }
+
+    /// The same with a Redis of somebody's choice.
+    async fn with_redis(redis: String, database: String, count: usize, change: impl Fn(&mut Service)) -> Self {
+        let files = tempfile::tempdir().unwrap();
+        let mut cluster = Self { nodes: Vec::new(), database, redis, files, _unbroken: None };
         for _ in 0..count {
             cluster.add(&change).await;
         }
@@ -56,7 +76,7 @@ impl Cluster {
     async fn add(&mut self, change: impl FnOnce(&mut Service)) {
         let mut node = Service::postgres(self.database.clone()).await;
         node.set("MAILBOX__BACKEND", "redis");
-        node.set("REDIS__URL", self.redis.url());
+        node.set("REDIS__URL", self.redis.clone());
         node.set("STORAGE__URL", format!("file://{}", self.files.path().join("files").display()));
         change(&mut node);
         node.start().await;
@@ -81,6 +101,51 @@ impl Cluster {
 
     async fn database(&self) -> DatabaseConnection {
         sea_orm::Database::connect(&self.database).await.unwrap()
+    }
+
+    fn callers(&self) -> Vec<Caller> {
+        self.nodes.iter().map(|node| node.caller.clone()).collect()
+    }
+
+    /// Makes a task in every partition, at `callers` in turn, and waits for all: their ids, and how long the slowest took.
+    async fn round(&self, callers: &[Caller], first: usize) -> (Vec<String>, Duration) {
+        let probes = (0..PARTITIONS).map(|place| {
+            let id = id_in(&[place], &format!("load-{}", uuid::Uuid::now_v7().simple()), 0);
+            probe(callers.to_vec(), first + place as usize, id)
+        });
+        let (made, took): (Vec<String>, Vec<Duration>) = join_all(probes).await.into_iter().unzip();
+        (made, took.into_iter().max().unwrap_or_default())
+    }
+
+    /// How fast the work is while nothing is wrong, on a machine that does other things besides: a task in every partition is
+    /// done within this time. And the tasks that were made to know.
+    async fn speed(&self) -> (Duration, Vec<String>) {
+        let (mut slowest, mut all) = (SPEED_MIN, Vec::new());
+        for round in 0..ROUNDS {
+            let (made, took) = self.round(&self.callers(), round).await;
+            all.extend(made);
+            slowest = slowest.max(took * 2);
+        }
+        eprintln!("at its speed, everything is done within {slowest:?}");
+        (slowest, all)
+    }
+
+    /// Waits until the work is back at its `speed`, whichever of `callers` is asked, and not longer than that may take since
+    /// `fault`. The tasks that it asked for.
+    async fn is_back(&self, from_what: &str, fault: Instant, speed: Duration, callers: &[Caller]) -> Vec<String> {
+        let (mut in_a_row, mut all) = (0, Vec::new());
+        for round in 0.. {
+            let since = fault.elapsed();
+            assert!(since < BACK_WITHIN, "{from_what}: not back at its speed of {speed:?} after {since:?}");
+            let (made, took) = self.round(callers, round).await;
+            all.extend(made);
+            in_a_row = if took < speed { in_a_row + 1 } else { 0 };
+            if in_a_row == IN_A_ROW {
+                break;
+            }
+        }
+        eprintln!("{from_what}: back {:?} after the fault", fault.elapsed());
+        all
     }
 
     /// Every task that was accepted is completed by two decisions, nothing is left over, nothing is set aside.
@@ -170,17 +235,32 @@ impl Load {
     }
 }
 
-/// Asks one node after the other until one accepts the task.
-async fn insist(callers: Vec<Caller>, first: usize, id: String) {
+/// Makes a task at one of `callers`, the first that accepts it, and waits for it there: how long that took.
+async fn probe(callers: Vec<Caller>, first: usize, id: String) -> (String, Duration) {
+    let begun = Instant::now();
+    let caller = insist(callers, first, id.clone()).await;
+    let path = format!("/task/{id}?wait=1");
+    until("a task is done", async || {
+        // A database that is busy with the repair may put a reader off.
+        let wait = caller.request(reqwest::Method::GET, &path).timeout(Duration::from_secs(3));
+        caller.ask(wait).await.is_ok_and(|answer| answer.status == 200 && answer.data()["status"] == "completed")
+    })
+    .await;
+    (id, begun.elapsed())
+}
+
+/// Asks one node after the other until one accepts the task; that one.
+async fn insist(callers: Vec<Caller>, first: usize, id: String) -> Caller {
     let begun = Instant::now();
     for turn in first.. {
         let caller = &callers[turn % callers.len()];
         let request = caller.request(reqwest::Method::POST, &format!("/task/{id}")).json(&noop());
         let answer = caller.ask(request.timeout(Duration::from_secs(2))).await;
         if answer.is_ok_and(|answer| answer.status.is_success()) {
-            return;
+            return caller.clone();
         }
         assert!(begun.elapsed() < LIMIT, "{id} was never accepted");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    unreachable!("there is no end of turns")
 }

@@ -6,6 +6,7 @@ mod buyers;
 mod checkout;
 mod chromium;
 mod kills;
+mod reconcile;
 mod refunds;
 mod stripe;
 mod webhooks;

@@ -72,7 +72,12 @@ impl Double {
 
     /// What goes wrong with the next post to a path that holds the text.
     pub fn fail(&self, path: &'static str, fault: Fault) {
-        self.world().faults.push_back((path, fault));
+        self.world().faults.push_back(("POST", path, fault));
+    }
+
+    /// The same with the next read.
+    pub fn fail_reads(&self, path: &'static str, fault: Fault) {
+        self.world().faults.push_back(("GET", path, fault));
     }
 
     /// Nothing that was said or answered is against Stripe's own description.
@@ -167,8 +172,8 @@ impl Double {
 
     fn fault_of(&self, request: &Request) -> Option<Fault> {
         let mut world = self.world();
-        let (path, fault) = *world.faults.front()?;
-        (request.method == "POST" && request.path.contains(path)).then(|| {
+        let (method, path, fault) = *world.faults.front()?;
+        (request.method == method && request.path.contains(path)).then(|| {
             world.faults.pop_front();
             fault
         })

@@ -51,6 +51,19 @@ pub fn refund(id: &str, charge: &Value, amount: i64, form: &Value, created: i64)
     })
 }
 
+pub fn dispute(id: &str, charge: &Value, created: i64) -> Value {
+    json!({
+        "id": id, "object": "dispute", "created": created, "livemode": false, "amount": charge["amount_captured"],
+        "balance_transactions": [], "charge": charge["id"], "currency": charge["currency"],
+        "enhanced_eligibility_types": [], "evidence": { "enhanced_evidence": {} }, "is_charge_refundable": false, "metadata": {},
+        "evidence_details": {
+            "due_by": created + 604_800, "enhanced_eligibility": {}, "has_evidence": false, "past_due": false,
+            "submission_count": 0
+        },
+        "payment_intent": charge["payment_intent"], "reason": "fraudulent", "status": "needs_response"
+    })
+}
+
 pub fn product(id: &str, form: &Value, created: i64) -> Value {
     json!({
         "id": id, "object": "product", "created": created, "updated": created, "livemode": false,

@@ -60,8 +60,8 @@ pub struct World {
     /// Every object, the oldest first.
     objects: Vec<Value>,
     keys: BTreeMap<String, Kept>,
-    /// What happens to the next posts to a path that holds the text.
-    pub faults: VecDeque<(&'static str, Fault)>,
+    /// What happens to the next calls of a method to a path that holds the text.
+    pub faults: VecDeque<(&'static str, &'static str, Fault)>,
     pub seen: Vec<Seen>,
     /// Events that nobody was told of yet.
     pub untold: Vec<Value>,
@@ -156,6 +156,22 @@ impl World {
             self.happen(kind, &object);
         }
         intent_id
+    }
+
+    /// The payer's bank disputes what was paid: the dispute's id.
+    pub fn dispute(&mut self, intent: &str) -> String {
+        let charge = self.all("charge").into_iter().find(|charge| charge["payment_intent"] == intent).unwrap();
+        let dispute = objects::dispute(&self.fresh("dp"), &charge, now());
+        self.put(dispute.clone());
+        self.happen("charge.dispute.created", &dispute);
+        dispute["id"].as_str().unwrap().to_owned()
+    }
+
+    /// A dispute is decided: `won` or `lost`.
+    pub fn decide(&mut self, dispute: &str, how: &str) {
+        self.set(dispute, "status", json!(how));
+        let dispute = self.get(dispute).unwrap();
+        self.happen("charge.dispute.closed", &dispute);
     }
 
     /// Nobody pays in time.
@@ -308,6 +324,13 @@ impl World {
         (200, refund, false)
     }
 
+    /// What happened, of these types, the newest first.
+    fn listed(&self, types: &Value) -> Vec<Value> {
+        let wanted: Vec<&Value> = types.as_object().map(|types| types.values().collect()).unwrap_or_default();
+        let is_wanted = |event: &&Value| wanted.is_empty() || wanted.contains(&&event["type"]);
+        self.events.iter().rev().filter(is_wanted).cloned().collect()
+    }
+
     pub fn read(&mut self, path: &str, query: &Value) -> Answer {
         let parts: Vec<&str> = path.trim_start_matches("/v1/").split('/').collect();
         let (kind, by) = match parts[..] {
@@ -317,6 +340,7 @@ impl World {
             ["refunds"] => ("refund", "payment_intent"),
             ["prices"] => ("price", "product"),
             ["products"] => ("product", "id"),
+            ["events"] => ("event", "id"),
             ["checkout", "sessions", id] | ["payment_intents" | "products" | "refunds" | "charges" | "prices", id] => {
                 return self
                     .get(id)
@@ -327,7 +351,7 @@ impl World {
         let number = |value: &Value| value.as_str().and_then(|text| text.parse::<i64>().ok());
         let since = number(&query["created"]["gte"]).unwrap_or_default();
         let of = query[by].as_str();
-        let mut found = self.all(kind);
+        let mut found = if kind == "event" { self.listed(&query["types"]) } else { self.all(kind) };
         found.retain(|one| of.is_none_or(|of| one[by] == of) && one["created"].as_i64().unwrap() >= since);
         if let Some(last) = query["starting_after"].as_str() {
             let at = found.iter().position(|one| one["id"] == last).unwrap();
