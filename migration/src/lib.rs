@@ -17,6 +17,8 @@ mod m20261122_000007_leases;
 mod m20261122_000008_payments;
 mod m20261122_000009_sandbox;
 mod m20261122_000010_users;
+mod m20261122_000011_ledger;
+mod m20261122_000012_refund_lists;
 mod m20261122_000013_traces;
 
 /// Every change, oldest first.
@@ -36,6 +38,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000008_payments::Migration),
             Box::new(m20261122_000009_sandbox::Migration),
             Box::new(m20261122_000010_users::Migration),
+            Box::new(m20261122_000011_ledger::Migration),
+            Box::new(m20261122_000012_refund_lists::Migration),
             Box::new(m20261122_000013_traces::Migration),
         ]
     }

@@ -3,6 +3,7 @@
 //! Start: lock, database, definitions, engine, HTTP. End: no new connections, the engine finishes what is in hand within
 //! its limit, the rest goes on at the next start.
 
+mod booking;
 pub mod definitions;
 pub mod gateways;
 pub mod google;
@@ -257,9 +258,11 @@ impl App {
             let url = format!("{}{WEBHOOK_PATH}", local_url(bound));
             sandbox::sender::spawn(sandbox, url, stop.clone()).map_err(Error::Tls)?;
         }
+        let booked = database.clone();
         let kept =
             retention::Kept { history_days: config.journal.retention_days, audit_days: config.audit.retention_days };
         actix::spawn(retention::run(engine.clone(), storage, database, clock, kept, stop.clone()));
+        actix::spawn(booking::run(engine.clone(), booked, stop.clone()));
         let drain = Duration::from_secs(config.server.drain_seconds);
         tracing::info!(address = %bound, database = config.database.shown(), "serving");
         Ok(Self { base_url: local_url(bound), engine, server, drain, stop, lock })

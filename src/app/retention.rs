@@ -8,11 +8,14 @@ use tokio_util::sync::CancellationToken;
 
 use crate::activity::retention::{FOLDERS, Retention};
 use crate::activity::storage::{self, Storage};
+use crate::domain::payment::PaymentMachine;
+use crate::domain::refund::RefundMachine;
 use crate::domain::task::{self, TaskMachine};
 use crate::domain::{Machine, Timestamp, input};
 use crate::runtime::clock::Clock;
 use crate::runtime::engine::Engine;
-use crate::store::{self, Database, access_tokens, audit, sandbox, sign_ins};
+use crate::runtime::journal;
+use crate::store::{self, Database, access_tokens, audit, payments, sandbox, sign_ins};
 
 /// How often there is a look.
 const PERIOD: Duration = Duration::from_secs(600);
@@ -55,6 +58,9 @@ pub async fn run(
             tracing::warn!(%error, "old files could not be removed; there is another look later");
         }
         let before = clock.now().plus_ms(-DAY_MS * i64::from(days));
+        if let Err(error) = forget_payments(&engine, &database, before, &stop).await {
+            tracing::warn!(%error, "old histories of payments could not be dropped; there is another look later");
+        }
         if let Err(error) = sandbox::prune_events(&database, before).await {
             tracing::warn!(%error, "old events of the sandbox could not be dropped; there is another look later");
         }
@@ -62,6 +68,42 @@ pub async fn run(
             tracing::warn!(%error, "old tokens and audit rows could not be dropped; there is another look later");
         }
     }
+}
+
+/// Payments could not be forgotten.
+#[derive(Debug, thiserror::Error)]
+enum Error {
+    /// They could not be read.
+    #[error(transparent)]
+    Read(#[from] store::Error),
+    /// Their journals could not be dropped.
+    #[error(transparent)]
+    Drop(#[from] journal::Error),
+}
+
+/// Drops the histories of payments and refunds that ended: what they came to stays in their rows. What waits for a person
+/// keeps its history.
+async fn forget_payments(
+    engine: &Engine,
+    database: &Database,
+    before: Timestamp,
+    stop: &CancellationToken,
+) -> Result<(), Error> {
+    for kind in [PaymentMachine::KIND, RefundMachine::KIND] {
+        let mut after = String::new();
+        while !stop.is_cancelled() {
+            let ended = if kind == PaymentMachine::KIND {
+                payments::finished(database, before, &after, PAGE).await?
+            } else {
+                payments::finished_refunds(database, before, &after, PAGE).await?
+            };
+            let Some(last) = ended.last() else { break };
+            after.clone_from(last);
+            let actors: Vec<String> = ended.iter().map(|id| format!("{kind}/{id}")).collect();
+            engine.journal().forget(&actors).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Drops tokens and sign-ins whose time is over, and what operators did long ago.
@@ -95,12 +137,7 @@ async fn tidy(storage: &Storage, now: Timestamp, days: u32, stop: &CancellationT
     Ok(())
 }
 
-async fn forget(
-    engine: &Engine,
-    now: Timestamp,
-    days: u32,
-    stop: &CancellationToken,
-) -> Result<(), crate::runtime::journal::Error> {
+async fn forget(engine: &Engine, now: Timestamp, days: u32, stop: &CancellationToken) -> Result<(), journal::Error> {
     let before = now.plus_ms(-DAY_MS * i64::from(days));
     while !stop.is_cancelled() && engine.journal().prune_traces(before, PAGE).await? == PAGE {}
     let tasks: Vec<&str> = task::Status::iter().filter(|status| status.is_final()).map(Into::into).collect();

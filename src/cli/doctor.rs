@@ -1,6 +1,7 @@
 //! `mixvideo doctor`: can the service run here?
 
 mod gateway;
+mod ledger;
 mod workflows;
 
 use std::error::Error as _;
@@ -35,12 +36,15 @@ const REDIS_LIMIT: Duration = Duration::from_secs(5);
 /// How long one trial may take.
 const TRIAL_LIMIT: Duration = Duration::from_secs(30);
 
-/// Nothing but the output's form.
+/// What to look at, and the output's form.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// Answer in JSON
     #[arg(long)]
     json: bool,
+    /// Look at the books of payments and refunds instead: do they add up?
+    #[arg(long)]
+    ledger: bool,
 }
 
 /// What one look found.
@@ -60,6 +64,9 @@ impl Check {
 
 /// Looks at everything and says what it found; fails when something is wrong.
 pub(super) async fn run(args: Args, config: Result<Config, Faults>) -> Result<(), Error> {
+    if let (true, Ok(config)) = (args.ledger, &config) {
+        return ledger::run(args.json, config).await;
+    }
     let (workflows, checks) = match &config {
         Ok(config) => look(config).await,
         Err(faults) => (Vec::new(), vec![Check::of("configuration", Err(faults.0.join("; ")))]),

@@ -20,6 +20,7 @@ pub mod exit;
 mod keys;
 mod migrate;
 mod openapi;
+mod payments;
 mod progress;
 mod run;
 mod serve;
@@ -63,13 +64,15 @@ enum Command {
     Actors(actors::Args),
     /// Messages that a running server has set aside
     Dead(dead::Args),
+    /// Payments of a running server: compared with the gateway, released, given back
+    Payments(payments::Args),
     /// Makes the database or brings its schema up to date
     Migrate(migrate::Args),
     /// Says whether the service can run here, and what is missing
     Doctor(doctor::Args),
     /// Prints the description of the API (OpenAPI 3.1)
     Openapi,
-    /// Measures a server: throughput, latency, reads, memory
+    /// Measures a server: throughput, latency, reads, memory, webhooks
     Bench(bench::Args),
     /// The bare endpoint that reads are compared with
     #[command(hide = true)]
@@ -123,6 +126,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Keys(args) => keys::run(args, &configured(Vec::new())?).await,
         Command::Actors(args) => actors::run(args).await,
         Command::Dead(args) => dead::run(args).await,
+        Command::Payments(args) => payments::run(args).await,
         Command::Migrate(args) => migrate::run(args, &configured(Vec::new())?).await,
         Command::Doctor(args) => doctor::run(args, configured(Vec::new())).await,
         Command::Openapi => openapi::run(),
@@ -210,10 +214,16 @@ mod tests {
             "mixvideo dead show task/task_1:2:0",
             "mixvideo dead replay task/task_1:2:0",
             "mixvideo dead drop task/task_1:2:0",
+            "mixvideo payments reconcile --json",
+            "mixvideo payments sync pay_1",
+            "mixvideo payments release pay_1",
+            "mixvideo payments give-back pay_1",
             "mixvideo migrate",
             "mixvideo doctor --json",
+            "mixvideo doctor --ledger",
             "mixvideo openapi",
             "mixvideo bench throughput --tasks 10 --json",
+            "mixvideo bench webhooks --payments 10 --events 100 --deliveries 1000",
             "mixvideo bench all",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));

@@ -209,6 +209,11 @@ pub enum Order {
         /// The actor's own `Message`, as JSON.
         message: String,
     },
+    /// Write a row into the table of records that the actor's kind has, in the commit of this decision and for good.
+    Record {
+        /// The row, as a JSON object: a value for each of the table's own columns, by name.
+        row: String,
+    },
     /// Settle an outstanding effect of this actor without its message: a timer is disarmed, an activity is stopped.
     Cancel {
         /// Which one.

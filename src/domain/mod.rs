@@ -3,6 +3,7 @@
 //! Everything here is pure. No clock, no randomness, no IO: time comes in as a value, orders go out as values. A test
 //! below refuses the names of whatever could do more.
 
+pub mod account;
 pub mod ethereum_address;
 pub mod gateway;
 pub mod ids;

@@ -154,24 +154,33 @@ impl Money {
     /// [`MalformedAmount`] for any other text, and for what 64 bits do not hold.
     pub fn of_decimal(text: &str, currency: Currency) -> Result<Self, MalformedAmount> {
         let malformed = || MalformedAmount { currency };
-        let (whole, part) = match text.split_once('.') {
-            Some((_, "")) => return Err(malformed()),
-            Some(parts) => parts,
-            None => (text, ""),
-        };
-        let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+        let (whole, part) = halves(text).ok_or_else(malformed)?;
         let missing = (currency.digits() as usize).checked_sub(part.len()).ok_or_else(malformed)?;
-        if whole.is_empty() || !is_digits(whole) || !is_digits(part) {
-            return Err(malformed());
-        }
         let minor = format!("{whole}{part}{}", "0".repeat(missing)).parse().map_err(|_| malformed())?;
         Ok(Self::new(minor, currency))
+    }
+
+    /// Whether a text is a decimal number of some currency.
+    #[must_use]
+    pub fn is_decimal(text: &str) -> bool {
+        halves(text).is_some()
     }
 
     fn with(self, other: Self, change: fn(i64, i64) -> Option<i64>) -> Option<Self> {
         let same = self.currency == other.currency;
         same.then(|| change(self.minor, other.minor)).flatten().map(|minor| Self::new(minor, self.currency))
     }
+}
+
+/// The digits before and behind the point.
+fn halves(text: &str) -> Option<(&str, &str)> {
+    let (whole, part) = match text.split_once('.') {
+        Some((_, "")) => return None,
+        Some(halves) => halves,
+        None => (text, ""),
+    };
+    let is_digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    (!whole.is_empty() && is_digits(whole) && is_digits(part)).then_some((whole, part))
 }
 
 /// In whole units with exactly the currency's digits: `10.00 usd`, `1000 jpy`, `1.000 kwd`.

@@ -13,6 +13,9 @@ use crate::auth::api_key::{self, Holder, Refused};
 use crate::auth::google::SignedIn;
 use crate::auth::roles::Role;
 
+/// The header in which UQPAY's document sends the token.
+pub const UQPAY_TOKEN: &str = "x-auth-token";
+
 /// Who calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Caller {
@@ -42,6 +45,13 @@ impl Caller {
     pub fn anybody() -> Self {
         let receivers = Vec::new();
         Self::with_key(Holder { key_id: "anybody".into(), role: Role::Operator, client_id: None, receivers })
+    }
+
+    /// The application `client_id`, where the service itself speaks for it.
+    #[must_use]
+    pub fn client(client_id: &str) -> Self {
+        let (key_id, client_id) = (client_id.to_owned(), Some(client_id.to_owned()));
+        Self::with_key(Holder { key_id, role: Role::Client, client_id, receivers: Vec::new() })
     }
 
     fn signed_in(person: SignedIn) -> Self {
@@ -99,6 +109,15 @@ impl Caller {
         match &self.who {
             Who::Key(holder) => holder.role == Role::Operator || holder.receivers.iter().any(|own| own == receiver),
             Who::User(_) => false,
+        }
+    }
+
+    /// The receivers that a client's key acts for.
+    #[must_use]
+    pub fn receivers(&self) -> &[String] {
+        match &self.who {
+            Who::Key(holder) => &holder.receivers,
+            Who::User(_) => &[],
         }
     }
 
@@ -177,6 +196,20 @@ pub async fn identify(state: &State, headers: &HeaderMap, token: Option<&str>) -
         Ok(google) => Ok(Caller::signed_in(google.identify(presented, state.now()).await?)),
         Err(_) => Err(Error::Unauthenticated("this is no key: keys begin with mv_".into())),
     }
+}
+
+/// The token of UQPAY's header, which may stand there without its scheme.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] when the header came twice.
+pub fn token_of_uqpay(headers: &HeaderMap) -> Result<Option<&str>, Error> {
+    let mut lines = headers.get_all(UQPAY_TOKEN);
+    let first = lines.next();
+    if lines.next().is_some() {
+        return Err(Error::Unauthenticated(format!("the {UQPAY_TOKEN} header came twice")));
+    }
+    let text = first.and_then(|line| line.to_str().ok());
+    Ok(text.map(|text| bearer(text).unwrap_or_else(|| text.trim())).filter(|token| !token.is_empty()))
 }
 
 /// The token of `Bearer TOKEN`; the scheme's case does not matter (RFC 9110).

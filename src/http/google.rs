@@ -94,6 +94,7 @@ impl From<Finished> for SignedIn {
 #[expect(dead_code, reason = "it documents what `exchange` reads")]
 pub struct Exchange {
     /// What came with the redirect.
+    #[schema(example = "c0de_from_the_redirect")]
     code: String,
 }
 
@@ -102,6 +103,7 @@ pub struct Exchange {
 #[expect(dead_code, reason = "it documents what `refresh` reads")]
 pub struct Refresh {
     /// A refresh token.
+    #[schema(example = "refresh_token_here")]
     refresh_token: Option<String>,
     /// A user whom the caller may act for; whoever signed in may leave it out.
     user_id: Option<String>,
@@ -142,6 +144,7 @@ pub struct UserInfo {
 #[expect(dead_code, reason = "it documents what `revoke` reads")]
 pub struct Revoke {
     /// An access token or a refresh token.
+    #[schema(example = "token_to_revoke")]
     token: String,
     /// Whose it is, for a token that is not known here any more.
     user_id: Option<String>,

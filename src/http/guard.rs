@@ -107,7 +107,15 @@ async fn admitted(
         return Ok((route, None));
     }
     let query = if route.path == TOKEN_IN_QUERY { Query::of(request.request())? } else { Query::default() };
-    let caller = match caller::identify(state, request.headers(), query.text("access_token")).await {
+    let presented = match Dialect::of_path(route.path) {
+        Dialect::Uqpay => caller::token_of_uqpay(request.headers()),
+        _ => Ok(query.text("access_token")),
+    };
+    let identified = match presented {
+        Ok(token) => caller::identify(state, request.headers(), token).await,
+        Err(refused) => Err(refused),
+    };
+    let caller = match identified {
         Ok(caller) => caller,
         Err(refused @ Error::Unauthenticated(_)) => {
             count(Class::Failed, meter.address()).await?;

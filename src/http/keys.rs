@@ -85,14 +85,17 @@ pub struct Revoked {
 #[expect(dead_code, reason = "it documents what `create` reads")]
 pub struct CreateKey {
     /// `operator` or `client`.
+    #[schema(pattern = "^(operator|client)$", example = "client")]
     role: String,
     /// The application that a client's key belongs to; without it, the key is an application of its own.
+    #[schema(pattern = "^[A-Za-z0-9_-]{1,100}$", example = "shop")]
     client_id: Option<String>,
     /// A name for people.
     name: Option<String>,
     /// The receivers that a client's key may act for.
     receivers: Option<Vec<String>>,
-    /// For how long it works; without it, until it is revoked.
+    /// For how long it works, in seconds; without it, until it is revoked.
+    #[schema(minimum = 1, example = 86400)]
     expires_in_seconds: Option<i64>,
 }
 
@@ -101,8 +104,8 @@ pub struct CreateKey {
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "it documents what `rotate` reads")]
 pub struct RotateKey {
-    /// For how long the old key works beside the new one; a day unless given.
-    #[schema(minimum = 0, maximum = 2592000)]
+    /// For how long the old key works beside the new one, in seconds; a day unless given.
+    #[schema(minimum = 0, maximum = 2592000, example = 3600)]
     overlap_seconds: Option<i64>,
 }
 

@@ -12,6 +12,7 @@ mod audit;
 mod body;
 pub mod browsers;
 mod caller;
+mod docs;
 mod envelope;
 mod error;
 mod files;
@@ -30,7 +31,9 @@ mod payment;
 mod pictures;
 mod providers;
 mod query;
+mod refunds;
 mod sandbox;
+mod shop;
 mod streams;
 mod tasks;
 mod templates;
@@ -159,9 +162,12 @@ pub fn configure(state: Data<State>) -> impl FnOnce(&mut ServiceConfig) {
                 .configure(audit::routes)
                 .configure(files::routes)
                 .configure(providers::routes)
+                .configure(refunds::routes)
                 .configure(payment::routes)
                 .configure(sandbox::routes)
+                .configure(shop::routes)
                 .configure(openapi::routes)
+                .configure(docs::routes)
                 .default_service(web::to(guard::nowhere)),
         );
         // What is no path at all, such as the `*` of OPTIONS, reaches no scope.

@@ -1,24 +1,27 @@
 //! `/openapi.json`: the description of the API, generated from its handlers.
 
+mod complete;
+
 use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::web::ServiceConfig;
-use bytes::Bytes;
 use serde::Serialize;
-use utoipa::openapi::content::ContentBuilder;
+use utoipa::openapi::RefOr;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::Parameter;
-use utoipa::openapi::response::ResponseBuilder;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{Ref, RefOr};
 use utoipa::{IntoParams, IntoResponses, Modify, OpenApi, ToSchema};
 
+use self::complete::AnyFailure;
+use super::caller::UQPAY_TOKEN;
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
 use super::{
-    audit, files, google, health, keys, limit, metrics, ops, payment, providers, sandbox, streams, tasks, templates,
+    audit, docs, files, google, health, keys, limit, metrics, ops, payment, providers, refunds, sandbox, shop, streams,
+    tasks, templates,
 };
+use crate::gateway::webhook::SIGNATURE_HEADER;
 
 /// A successful answer.
 #[derive(Serialize, ToSchema)]
@@ -213,12 +216,90 @@ failures!(
     }
 );
 
+/// Why a call to UQPAY's face failed.
+#[derive(Serialize, ToSchema)]
+pub struct UqpayFailure {
+    /// A stable code.
+    #[schema(example = "invalid_fields")]
+    code: String,
+    /// A sentence that names every fault.
+    #[schema(example = "Invalid request: amount is required")]
+    message: String,
+}
+
+/// A successful answer of UniBee's face.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnibeeSuccess<T> {
+    /// 0.
+    #[schema(example = 0)]
+    code: u16,
+    /// What was asked for.
+    data: T,
+    /// A sentence.
+    message: String,
+    /// Empty.
+    #[schema(example = "")]
+    redirect: String,
+    /// By which the call is found in the logs.
+    request_id: String,
+}
+
+/// Why a call to UniBee's face failed.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct UnibeeFailure {
+    /// The HTTP status.
+    #[schema(example = 400)]
+    code: u16,
+    /// Null.
+    #[schema(value_type = Option<Object>)]
+    data: Option<()>,
+    /// A sentence that names every fault.
+    message: String,
+    /// Empty.
+    #[schema(example = "")]
+    redirect: String,
+    /// By which the call is found in the logs.
+    request_id: String,
+}
+
+failures!(
+    /// How calls to UQPAY's face fail.
+    UqpayFailing as UqpayFailure {
+        Invalid 400 "Headers or fields are invalid, or the payment cannot give so much back",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        Forbidden 403 "The key is another client's, or does not act for the account",
+        NotFound 404 "There is no such payment or attempt, or it belongs to another",
+        Conflict 409 "The first request with this key is still running",
+        TooLarge 413 "The body is too large",
+        KeyReused 422 "The key was used for another request",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
+failures!(
+    /// How calls to UniBee's face fail.
+    UnibeeFailing as UnibeeFailure {
+        Invalid 400 "Fields are invalid, the number was used for another refund, or the payment cannot give so much back",
+        Unauthenticated 401 "No key, or one that opens nothing",
+        Forbidden 403 "This route is for applications and operators",
+        NotFound 404 "There is no such invoice, or it belongs to another",
+        TooLarge 413 "The body is too large",
+        KeyReused 422 "The Idempotency-Key was used for another request",
+        Internal 500 "A fault of the service",
+        Unavailable 503 "A limit is reached or a part does not answer: see Retry-After",
+    }
+);
+
 /// The header of a request that must happen once.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "it documents what `idempotency::Key` reads")]
 pub struct IdempotencyHeader {
-    /// The same key and request again are answered as the first time, for 24 hours.
+    /// The same key and request again are answered as the first time, for 24 hours; where a refund is made, for as long as
+    /// it exists.
     #[param(rename = "Idempotency-Key", max_length = 255)]
     idempotency_key: Option<String>,
 }
@@ -235,9 +316,35 @@ pub struct Paging {
     cursor: Option<String>,
 }
 
+/// What holds for every call.
+const ABOUT: &str = "Runs media templates: a photo in, a video out.
+
+Every answer is an envelope: `code` (the HTTP status), `message`, `data` where there is something to say, `timestamp` and \
+`traceId`. Errors have the same envelope without `data`, with `errors` for fields that are invalid, and a stable code in the \
+header `x-error-code`. A route that is called with another method answers 405 and names the right ones in `Allow`; a route \
+that is not described here answers 404.
+
+Times are RFC 3339 in UTC. Amounts of money are whole numbers in minor units of their currency. Texts hold no U+0000.";
+
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Mixvideo", description = "Runs media templates: a photo in, a video out."),
+    info(title = "Mixvideo", description = ABOUT),
+    servers((url = "/", description = "This service")),
+    tags(
+        (name = "auth", description = "Signing in with Google"),
+        (name = "task", description = "Tasks: what makes a video or a picture"),
+        (name = "templates", description = "What is offered, and what was made of it"),
+        (name = "payment", description = "Buying a template's execution, and giving money back"),
+        (name = "uqpay", description = "Refunds as UQPAY's document has them"),
+        (name = "unibee", description = "Refunds as UniBee's document has them"),
+        (name = "refunds", description = "Refunds of payments in coins, and those of every other face"),
+        (name = "sandbox", description = "The pages of a gateway that moves no money"),
+        (name = "files", description = "Results, under links that end by themselves"),
+        (name = "providers", description = "What providers of models call"),
+        (name = "health", description = "How the service is doing"),
+        (name = "ops", description = "For operators"),
+        (name = "docs", description = "This description, as pages"),
+    ),
     paths(
         tasks::create, tasks::create_named, tasks::read, tasks::cancel, streams::events,
         templates::list::list, templates::list::get, templates::create::create, templates::create::create_test,
@@ -248,16 +355,22 @@ pub struct Paging {
         templates::sync_status::status, templates::sync_status::verify, templates::init::init,
         templates::health::health,
         payment::checkout::checkout, payment::webhook::called, payment::back::success, payment::back::cancel,
-        payment::details::history, payment::details::details, payment::refund::refund, payment::health::health,
+        payment::details::history, payment::details::details, refunds::mixvideo::refund, payment::health::health,
+        refunds::uqpay::create, refunds::uqpay::create_short, refunds::unibee::mark, refunds::crypto::list::list,
+        refunds::crypto::list::show, refunds::crypto::create::full, refunds::crypto::create::partial,
+        payment::received::receive, payment::received::withdraw,
         payment::attention::list, payment::attention::acknowledge, payment::attention::replay,
-        payment::reconcile::reconcile, payment::reconcile::sync,
-        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire,
+        payment::settling::sync, payment::settling::paid, payment::settling::failed,
+        payment::reconcile::reconcile, payment::reconcile::sync, payment::held::release, payment::held::give_back,
+        sandbox::page, sandbox::pay, sandbox::decline, sandbox::cancel, sandbox::expire, shop::page,
+        shop::order,
         google::authorize, google::callback, google::exchange, google::refresh, google::userinfo, google::revoke,
-        files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described,
+        files::read, providers::called, health::health, health::live, health::ready, metrics::metrics, described, docs::door, docs::file,
         ops::list, ops::show, ops::dead, ops::dead_one, ops::replay, ops::drop_dead,
         keys::list, keys::create, keys::rotate, keys::revoke, audit::list,
     ),
-    modifiers(&Bearer, &Limited, &Headers, &Names),
+    components(schemas(AuthFailure, Failure, UqpayFailure, UnibeeFailure)),
+    modifiers(&Bearer, &AnyFailure, &Headers, &Names),
     security(("bearer" = []))
 )]
 struct Api;
@@ -274,36 +387,12 @@ impl Modify for Bearer {
             .build();
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let header = ApiKeyValue::with_description(UQPAY_TOKEN, "A key, with or without `Bearer ` before it");
+        components.add_security_scheme(UQPAY_TOKEN, SecurityScheme::ApiKey(ApiKey::Header(header)));
         let token = ApiKeyValue::with_description("access_token", "Who signed in's access token; prefer the header");
         components.add_security_scheme("access_token", SecurityScheme::ApiKey(ApiKey::Query(token)));
-    }
-}
-
-/// How any call may fail that asks too much.
-struct Limited;
-
-impl Modify for Limited {
-    fn modify(&self, api: &mut utoipa::openapi::OpenApi) {
-        for item in api.paths.paths.values_mut() {
-            for operation in [&mut item.get, &mut item.post, &mut item.put, &mut item.delete].into_iter().flatten() {
-                let mut failures = vec![(
-                    "429",
-                    "More calls of this kind than the caller may make in a minute, or more tasks under way",
-                )];
-                if operation.request_body.is_some() {
-                    failures.push(("408", "The body did not arrive in time"));
-                }
-                failures.push(("431", "The headers are too large"));
-                let auth = operation.tags.iter().flatten().any(|tag| tag == "auth");
-                let envelope = if auth { "AuthFailure" } else { "Failure" };
-                for (status, text) in failures {
-                    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(envelope))).build();
-                    let response =
-                        ResponseBuilder::new().description(text).content("application/json", content).build();
-                    operation.responses.responses.insert(status.to_owned(), RefOr::T(response));
-                }
-            }
-        }
+        let signature = ApiKeyValue::with_description(SIGNATURE_HEADER, "What proves that the gateway sent it");
+        components.add_security_scheme("webhook_signature", SecurityScheme::ApiKey(ApiKey::Header(signature)));
     }
 }
 
@@ -348,7 +437,7 @@ impl Modify for Names {
 }
 
 fn is_idempotency_key(parameter: &RefOr<Parameter>) -> bool {
-    matches!(parameter, RefOr::T(parameter) if parameter.name == "Idempotency-Key")
+    matches!(parameter, RefOr::T(parameter) if ["Idempotency-Key", "x-idempotency-key"].contains(&&*parameter.name))
 }
 
 /// The headers of an answer; `keyed` for routes that take an Idempotency-Key.
@@ -370,9 +459,16 @@ fn headers_of(status: &str, keyed: bool) -> Vec<(&'static str, &'static str)> {
 
 /// The description of the API, OpenAPI 3.1, as JSON.
 #[must_use]
-pub fn document() -> String {
-    Api::openapi().to_pretty_json().expect("a description has text keys only")
+pub fn document() -> &'static str {
+    &DOCUMENT
 }
+
+/// It never changes while the service runs, and everybody may ask for it.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let mut api = serde_json::to_value(Api::openapi()).expect("a description has text keys only");
+    complete::complete(&mut api);
+    serde_json::to_string_pretty(&api).expect("a description has text keys only")
+});
 
 /// Adds the route.
 pub(super) fn routes(config: &mut ServiceConfig) {
@@ -383,8 +479,7 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
 pub(super) async fn described() -> HttpResponse {
-    static DOCUMENT: LazyLock<Bytes> = LazyLock::new(|| document().into());
-    HttpResponse::Ok().content_type("application/json").body(DOCUMENT.clone())
+    HttpResponse::Ok().content_type("application/json").body(document())
 }
 
 #[cfg(test)]
@@ -397,7 +492,7 @@ mod tests {
     use crate::auth::roles::{Access, ROUTES};
 
     fn description() -> Value {
-        serde_json::from_str(&document()).unwrap()
+        serde_json::from_str(document()).unwrap()
     }
 
     #[test]
@@ -443,7 +538,10 @@ mod tests {
         for route in ROUTES {
             let path = route.path.replace(":.*", "");
             let operation = &api["paths"][&path][route.method.names()[0].to_lowercase()];
-            let open = operation["security"].as_array().is_some_and(|ways| ways.contains(&serde_json::json!({})));
+            let ways = operation["security"].as_array();
+            let open = ways.is_some_and(|ways| {
+                ways.contains(&serde_json::json!({})) || ways.iter().all(|way| way.get("webhook_signature").is_some())
+            });
             assert_eq!(open, route.access == Access::Open, "{path}");
             let codes = operation["responses"].as_object().unwrap();
             assert_eq!(codes.contains_key("401"), route.access != Access::Open, "{path}");

@@ -73,7 +73,7 @@ pub(super) async fn expire(path: Path<String>, state: Data<State>) -> Result<Htt
     acted(&state, &path, Deed::Expire).await
 }
 
-fn sandbox(state: &State) -> Result<&Sandbox, Error> {
+pub(super) fn sandbox(state: &State) -> Result<&Sandbox, Error> {
     state.sandbox.as_ref().ok_or_else(|| Error::NotFound("payments do not go through the sandbox here".into()))
 }
 
@@ -171,7 +171,7 @@ const ZERO_DECIMAL: [&str; 16] =
 const THREE_DECIMAL: [&str; 5] = ["bhd", "jod", "kwd", "omr", "tnd"];
 
 /// An amount as people read it, such as `10.00 USD`.
-fn price(minor: i64, currency: &str) -> String {
+pub(super) fn price(minor: i64, currency: &str) -> String {
     let digits = match currency {
         _ if ZERO_DECIMAL.contains(&currency) => 0,
         _ if THREE_DECIMAL.contains(&currency) => 3,
@@ -186,7 +186,7 @@ fn price(minor: i64, currency: &str) -> String {
     }
 }
 
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;").replace('\'', "&#39;")
 }
 

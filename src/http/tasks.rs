@@ -51,7 +51,7 @@ pub struct NewTask {
     #[schema(example = "user_123")]
     user_id: Option<String>,
     /// What the template's workflow is told; pictures as data URLs or links.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, example = json!({ "imageUrl": "https://example.com/input.jpg" }))]
     parameters: Option<Map<String, Value>>,
 }
 

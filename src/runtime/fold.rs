@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::journal::{DECIDE, Entry, Envelope, MessageId, Origin, Unit};
+use serde_json::Value;
+
+use super::journal::{Cell, ColumnType, DECIDE, Entry, Envelope, MessageId, Origin, Record, Unit};
 use super::kind::{Kind, State, Step, Undecided, caught};
 use super::lease::Epoch;
 use super::room;
@@ -56,6 +58,7 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
     let mut after = before.clone();
     let mut entries = Vec::with_capacity(messages.len());
     let mut posts: Vec<Envelope> = Vec::new();
+    let mut records = Vec::new();
     let mut settled = Vec::with_capacity(messages.len());
     let mut failed = None;
     for envelope in messages {
@@ -64,13 +67,16 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
             continue;
         }
         let moment = Moment { now, version: after.version + 1 };
-        let step = match step(kind, after.state.as_ref(), envelope, moment) {
-            Ok(step) => step,
+        let decided = step(kind, after.state.as_ref(), envelope, moment)
+            .and_then(|step| Ok((recorded(kind, actor, moment, &step.orders)?, step)));
+        let (rows, step) = match decided {
+            Ok(decided) => decided,
             Err(why) => {
                 failed = Some(Failed { message: envelope.id.clone(), why });
                 break;
             }
         };
+        records.extend(rows);
         // What comes from outside settles no effect.
         if envelope.id.effect().is_some() {
             settled.push(envelope.id.clone());
@@ -90,7 +96,7 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
         None
     } else {
         let sender = if before.version == 0 { entries[0].message.sender() } else { None };
-        match unit(kind, actor, before.version, &after, entries, posts, settled) {
+        match unit(kind, actor, before.version, &after, Rows { entries, posts, records, settled }) {
             Ok(unit) => Some(Arc::new(Unit { origin: sender.map(Origin::Actor), ..unit })),
             // The guilty one is not known among several: the first is decided alone, and so each in its turn.
             Err(_) if messages.len() > 1 => return fold(kind, actor, before, &messages[..1], now),
@@ -133,6 +139,8 @@ fn carry_out(
                 (actor.clone(), room::lane_of_turns(lane), moment.now, input)
             }
             Order::Timer { due, message } => (actor.clone(), DECIDE.into(), due, message),
+            // [`recorded`] has it.
+            Order::Record { .. } => continue,
             Order::Cancel { effect } => {
                 let id = MessageId::of_effect(actor, effect);
                 if let Some(place) = posts.iter().position(|post| post.id == id) {
@@ -156,15 +164,39 @@ fn carry_out(
     }
 }
 
-fn unit(
-    kind: &dyn Kind,
-    actor: &Address,
-    expected: u64,
-    after: &Snapshot,
+/// The records among `orders`, as rows of their kind's table.
+fn recorded(kind: &dyn Kind, actor: &Address, moment: Moment, orders: &[Order]) -> Result<Vec<Record>, Undecided> {
+    let mut records = Vec::new();
+    for (index, order) in (0..).zip(orders) {
+        let Order::Record { row } = order else { continue };
+        let id = MessageId::of_effect(actor, EffectNo { version: moment.version, index });
+        let broken = |why: String| Undecided::Broken(format!("the record {id} cannot be written: {why}"));
+        let table = kind.table().records.ok_or_else(|| broken("its kind has no table of records".to_owned()))?;
+        let row: serde_json::Map<String, Value> =
+            serde_json::from_str(row).map_err(|error| broken(error.to_string()))?;
+        let cells = table.columns.iter().map(|column| match (column.holds, row.get(column.name)) {
+            (ColumnType::Text, None | Some(Value::Null)) => Ok(Cell::Text(None)),
+            (ColumnType::Text, Some(Value::String(text))) => Ok(Cell::Text(Some(text.clone()))),
+            (ColumnType::Integer, None | Some(Value::Null)) => Ok(Cell::Integer(None)),
+            (ColumnType::Integer, Some(Value::Number(number))) if number.is_i64() => Ok(Cell::Integer(number.as_i64())),
+            (_, Some(other)) => Err(broken(format!("`{}` is {other}", column.name))),
+        });
+        let cells = cells.collect::<Result<Vec<_>, _>>()?;
+        records.push(Record { id, cells });
+    }
+    Ok(records)
+}
+
+/// The rows of a unit beside its state.
+struct Rows {
     entries: Vec<Entry>,
     posts: Vec<Envelope>,
+    records: Vec<Record>,
     settled: Vec<MessageId>,
-) -> Result<Unit, Undecided> {
+}
+
+fn unit(kind: &dyn Kind, actor: &Address, expected: u64, after: &Snapshot, rows: Rows) -> Result<Unit, Undecided> {
+    let Rows { entries, posts, records, settled } = rows;
     let state = after.state.as_ref().ok_or_else(|| Undecided::Broken("there is no state to store".to_owned()))?;
     let state = caught(|| kind.row(state)).and_then(|row| row).map_err(Undecided::Broken)?;
     Ok(Unit {
@@ -174,6 +206,7 @@ fn unit(
         entries,
         state,
         posts,
+        records,
         settled,
         claim: None,
         origin: None,
@@ -189,7 +222,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Broken, Decision, Machine, Report};
-    use crate::runtime::journal::StateTable;
+    use crate::runtime::journal::{Column, RecordTable, StateTable};
     use crate::runtime::kind::Hosted;
 
     struct Clerk;
@@ -201,6 +234,8 @@ mod tests {
         Rang,
         Panic,
         Unwritable,
+        Note(i64),
+        Scribble,
     }
 
     /// How often the clerk was spoken to, the timer that is armed, and a map that JSON holds only while it is empty.
@@ -228,6 +263,8 @@ mod tests {
                 }
                 Said::Disarm => desk.armed.take().map(|effect| Order::Cancel { effect }).into_iter().collect(),
                 Said::Rang => Vec::new(),
+                Said::Note(count) => vec![Order::Record { row: format!("{{\"count\":{count}}}") }],
+                Said::Scribble => vec![Order::Record { row: "{\"count\":\"many\"}".to_owned() }],
                 Said::Panic => std::panic::resume_unwind(Box::new("on purpose")),
                 Said::Unwritable => {
                     desk.unwritable.push(std::iter::once(((0, 0), 0)).collect());
@@ -254,7 +291,14 @@ mod tests {
         }
     }
 
-    static DESKS: StateTable = StateTable { kind: "clerk", table: "desks", columns: &[] };
+    const NOTES: RecordTable = RecordTable {
+        table: "notes",
+        columns: &[
+            Column { name: "count", holds: ColumnType::Integer },
+            Column { name: "about", holds: ColumnType::Text },
+        ],
+    };
+    static DESKS: StateTable = StateTable { kind: "clerk", table: "desks", columns: &[], records: Some(NOTES) };
     static CLERK: Hosted<Clerk> = Hosted { machine: Clerk, table: &DESKS, cells: |_| Vec::new() };
 
     fn said(id: &str, body: &str) -> Envelope {
@@ -263,7 +307,7 @@ mod tests {
             to: Address::new("clerk", "1"),
             lane: DECIDE.into(),
             due: Timestamp(0),
-            body: format!("\"{body}\"").into(),
+            body: if body.starts_with('{') { body.into() } else { format!("\"{body}\"").into() },
             deaths: 0,
             turn: None,
             recovered: false,
@@ -316,6 +360,26 @@ mod tests {
         let folded = fold(&CLERK, &Address::new("clerk", "1"), &armed.after, &[said("b", "Panic")], Timestamp(2));
         assert!(folded.unit.is_none());
         assert_eq!(folded.after.version, 1);
+    }
+
+    #[test]
+    fn records_are_rows_under_the_ids_of_their_orders() {
+        let folded = folded(&[said("a", "Arm"), said("b", "{\"Note\":7}"), said("c", "{\"Note\":8}")]);
+        let unit = folded.unit.expect("something is decided");
+        let row = |version: u64, count| Record {
+            id: format!("clerk/1:{version}:0").as_str().into(),
+            cells: vec![Cell::Integer(Some(count)), Cell::Text(None)],
+        };
+        assert_eq!(unit.records, [row(2, 7), row(3, 8)]);
+        assert_eq!(unit.posts.len(), 1, "a record is sent to nobody");
+    }
+
+    #[test]
+    fn record_that_fits_no_column_is_a_failure_of_its_message() {
+        let folded = folded(&[said("a", "Arm"), said("b", "Scribble")]);
+        assert_eq!(decided(&folded.unit.expect("the first is decided")), ["a"]);
+        let Undecided::Broken(why) = folded.failed.expect("the second fails").why else { panic!("it is broken") };
+        assert!(why.contains("`count` is \"many\""), "{why}");
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Payments and refunds as they are read: one by its id, a customer's, and those that a person should look at.
+//! Payments as they are read: one by its id, a customer's, and those, refunds among them, that a person should look at.
 
 use mixvideo_entities::payment::{Column, Entity};
 use mixvideo_entities::refund;
@@ -7,9 +7,8 @@ use serde::de::DeserializeOwned;
 use strum::IntoEnumIterator as _;
 
 use super::{Database, Error};
-use crate::domain::ids::{PaymentId, RefundId};
+use crate::domain::ids::PaymentId;
 use crate::domain::payment::{self, PaymentMachine};
-use crate::domain::refund::RefundMachine;
 use crate::domain::{Machine, Timestamp};
 
 /// A payment as it is stored.
@@ -38,16 +37,6 @@ pub async fn read(database: &Database, id: PaymentId) -> Result<Option<Known>, E
     let find = Entity::find_by_id(id.to_string());
     let row = database.read("read a payment", async |db| find.one(db).await).await?;
     row.map(known).transpose()
-}
-
-/// A refund.
-///
-/// # Errors
-/// A read that failed, or a row that cannot be read.
-pub async fn read_refund(database: &Database, id: RefundId) -> Result<Option<crate::domain::refund::State>, Error> {
-    let find = refund::Entity::find_by_id(id.to_string());
-    let row = database.read("read a refund", async |db| find.one(db).await).await?;
-    row.map(|row| parse::<RefundMachine>("refunds", &row.id, row.schema, &row.state)).transpose()
 }
 
 /// The payment whose money the gateway knows under `intent`.
@@ -79,6 +68,52 @@ pub async fn waiting(
     let find = find.order_by_asc(Column::Id).limit(limit);
     let rows = database.read("list payments that wait", async |db| find.all(db).await).await?;
     rows.into_iter().map(known).collect()
+}
+
+/// Up to `limit` payments, past the id `after`, that ended and of which nothing happened since before a time; those that
+/// promise money or wait for a person are not among them.
+///
+/// # Errors
+/// A read that failed.
+pub async fn finished(database: &Database, before: Timestamp, after: &str, limit: u64) -> Result<Vec<String>, Error> {
+    let ended = payment::Status::iter().filter(|status| !status.is_pending() && *status != payment::Status::Held);
+    let find = Entity::find()
+        .filter(Column::Status.is_in(ended.map(<&str>::from)))
+        .filter(Column::UpdatedAt.lt(before.0))
+        .filter(Column::Reserved.eq(0))
+        .filter(Column::Attention.is_null())
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple();
+    database.read("list payments that ended", async |db| find.all(db).await).await
+}
+
+/// The same of refunds.
+///
+/// # Errors
+/// A read that failed.
+pub async fn finished_refunds(
+    database: &Database,
+    before: Timestamp,
+    after: &str,
+    limit: u64,
+) -> Result<Vec<String>, Error> {
+    use refund::Column;
+    let settled = crate::domain::refund::Status::iter().filter(|status| status.is_settled());
+    let find = refund::Entity::find()
+        .filter(Column::Status.is_in(settled.map(<&str>::from)))
+        .filter(Column::UpdatedAt.lt(before.0))
+        .filter(Column::Attention.is_null())
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple();
+    database.read("list refunds that ended", async |db| find.all(db).await).await
 }
 
 /// When the first payment was born; `None` when there is none.
@@ -144,6 +179,25 @@ pub async fn attention(database: &Database, limit: u64) -> Result<Vec<(String, S
     Ok(rows.into_iter().map(|(id, why)| (id, why.unwrap_or_default())).collect())
 }
 
+/// Up to `limit` payments with money in them that were written down before there were accounts, after the id `after`.
+///
+/// # Errors
+/// A read that failed, or an id that cannot be read.
+pub async fn before_accounts(database: &Database, after: &str, limit: u64) -> Result<Vec<PaymentId>, Error> {
+    let find = Entity::find()
+        .filter(Column::Schema.lt(payment::FIRST_BOOKED_SCHEMA))
+        .filter(Column::Captured.gt(0))
+        .filter(Column::Id.gt(after))
+        .select_only()
+        .column(Column::Id)
+        .order_by_asc(Column::Id)
+        .limit(limit)
+        .into_tuple::<String>();
+    let ids = database.read("find payments without an account", async |db| find.all(db).await).await?;
+    let corrupt = |id: &String| Error::Corrupt { table: "payments", id: id.clone(), what: "an id".to_owned() };
+    ids.iter().map(|id| PaymentId::parse(id).map_err(|_| corrupt(id))).collect()
+}
+
 /// How many payments and refunds a person should look at.
 ///
 /// # Errors
@@ -168,7 +222,7 @@ fn known(row: mixvideo_entities::payment::Model) -> Result<Known, Error> {
     Ok(Known { version: row.version.unsigned_abs(), state })
 }
 
-fn parse<M: Machine>(table: &'static str, id: &str, schema: i64, state: &str) -> Result<M::State, Error>
+pub(super) fn parse<M: Machine>(table: &'static str, id: &str, schema: i64, state: &str) -> Result<M::State, Error>
 where
     M::State: DeserializeOwned,
 {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::domain::account::AccountMachine;
 use crate::domain::input::InputMachine;
 use crate::domain::payment::{self, PaymentMachine};
 use crate::domain::refund::{self, RefundMachine};
 use crate::domain::task::{self, TaskMachine};
 use crate::domain::workflow::Library;
-use crate::runtime::journal::{Cell, Column, ColumnType, StateTable};
+use crate::runtime::journal::{Cell, Column, ColumnType, RecordTable, StateTable};
 use crate::runtime::kind::{Hosted, Kind};
 
 const fn text(name: &'static str) -> Column {
@@ -19,11 +20,16 @@ const fn integer(name: &'static str) -> Column {
 }
 
 /// Tasks, with who asked, for whom, and for which template.
-pub static TASKS: StateTable =
-    StateTable { kind: "task", table: "tasks", columns: &[text("owner"), text("user_id"), text("template_code")] };
+pub static TASKS: StateTable = StateTable {
+    kind: "task",
+    table: "tasks",
+    columns: &[text("owner"), text("user_id"), text("template_code")],
+    records: None,
+};
 
 /// Inputs from outside, with the address of the actor that they are about.
-pub static INPUTS: StateTable = StateTable { kind: "input", table: "inputs", columns: &[text("concerns")] };
+pub static INPUTS: StateTable =
+    StateTable { kind: "input", table: "inputs", columns: &[text("concerns")], records: None };
 
 /// Payments, with who pays whom for what, and with their amounts, which a constraint of the table holds together.
 pub static PAYMENTS: StateTable = StateTable {
@@ -45,17 +51,45 @@ pub static PAYMENTS: StateTable = StateTable {
         integer("over_refunded"),
         text("attention"),
     ],
+    records: None,
 };
 
-/// Refunds, with the payment they are of.
+/// Refunds, with the payment they are of and the address that coins go to, in lower case: it may be spelled in any.
 pub static REFUNDS: StateTable = StateTable {
     kind: "refund",
     table: "refunds",
-    columns: &[text("payment_id"), text("gateway_id"), text("currency"), integer("amount"), text("attention")],
+    columns: &[
+        text("payment_id"),
+        text("gateway_id"),
+        text("currency"),
+        integer("amount"),
+        text("attention"),
+        text("refund_to"),
+    ],
+    records: None,
+};
+
+/// Receivers' accounts; what moved in them is in the ledger.
+pub static ACCOUNTS: StateTable = StateTable {
+    kind: "account",
+    table: "accounts",
+    columns: &[],
+    records: Some(RecordTable {
+        table: "ledger",
+        columns: &[
+            text("debit"),
+            text("credit"),
+            text("currency"),
+            integer("amount"),
+            text("cause"),
+            text("payment_id"),
+            text("refund_id"),
+        ],
+    }),
 };
 
 /// All of them, as the journal is opened with.
-pub static ALL: &[&StateTable] = &[&TASKS, &INPUTS, &PAYMENTS, &REFUNDS];
+pub static ALL: &[&StateTable] = &[&TASKS, &INPUTS, &PAYMENTS, &REFUNDS, &ACCOUNTS];
 
 /// The kinds of actor of the product, each with its table.
 #[must_use]
@@ -69,6 +103,7 @@ pub fn kinds(library: &Arc<Library>) -> Vec<Arc<dyn Kind>> {
         }),
         Arc::new(Hosted { machine: PaymentMachine, table: &PAYMENTS, cells: payment_cells }),
         Arc::new(Hosted { machine: RefundMachine, table: &REFUNDS, cells: refund_cells }),
+        Arc::new(Hosted { machine: AccountMachine, table: &ACCOUNTS, cells: |_| Vec::new() }),
     ]
 }
 
@@ -114,5 +149,6 @@ fn refund_cells(refund: &refund::State) -> Vec<Cell> {
         Cell::Text(refund.amount.map(|amount| amount.currency.to_string())),
         Cell::Integer(refund.amount.map(|amount| amount.minor)),
         Cell::Text(refund.attention.clone()),
+        Cell::Text(refund.request.refund_to.as_ref().map(|address| address.to_ascii_lowercase())),
     ]
 }

@@ -267,9 +267,20 @@ fn nonsense_is_a_wrong_usage_and_help_is_not() {
     assert_eq!(code(&mixvideo(home.path(), &["sing"])), 2);
     assert_eq!(code(&mixvideo(home.path(), &["keys", "create"])), 2);
     let help = stdout(&mixvideo(home.path(), &["--help"]));
-    for name in
-        ["serve", "demo", "run", "keys", "actors", "dead", "migrate", "doctor", "openapi", "bench", "Exit codes"]
-    {
+    for name in [
+        "serve",
+        "demo",
+        "run",
+        "keys",
+        "actors",
+        "dead",
+        "migrate",
+        "doctor",
+        "openapi",
+        "payments",
+        "bench",
+        "Exit codes",
+    ] {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
     assert!(!help.contains("bench-baseline") && !help.contains("bench-unguarded"));

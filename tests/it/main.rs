@@ -4,7 +4,9 @@
 // Tests are about what happens, not about reporting it.
 #![allow(missing_docs, clippy::unwrap_used)]
 
+mod bench;
 mod cli;
+mod contract;
 mod crash;
 mod engine;
 mod http;
@@ -20,6 +22,7 @@ mod people;
 mod postgres;
 mod providers;
 mod redis_server;
+mod refunds;
 mod server;
 mod sharing;
 mod site;

@@ -266,6 +266,7 @@ async fn start(
         faults: Vec::new(),
     };
     let sandbox = Sandbox::new(parts);
+    let travels_on = if rail.is_some() { rail::Rail::Stripe } else { rail::Rail::Sandbox };
     let (gateway, webhooks) = rail.unwrap_or_else(|| (Arc::new(sandbox.clone()), sandbox.webhook_secrets()));
     assert!(script.gateway.set(gateway.clone()).is_ok());
     let terms = Terms { currency: "usd".into(), credit_price: 100 };
@@ -280,7 +281,7 @@ async fn start(
             currency: Currency::parse("usd").unwrap(),
             credit_price: 100,
             receiver: "platform".into(),
-            rail: rail::Rail::Sandbox,
+            rail: travels_on,
         },
         gateway,
         sandbox: Some(sandbox.clone()),

@@ -1,8 +1,9 @@
-// A payer at a browser: tries a card that is declined, pays, watches the bar and plays the video. Usage: node buy.mjs URL.
-// Says what it saw as a line of JSON each: the checkout, the bar, the video.
+// A customer at a browser: chooses a template in the shop, uploads a picture, tries a card that is declined, pays, watches
+// the bar and plays the video. Usage: node buy.mjs SHOP_URL TEMPLATE_NAME PICTURE_FILE [DIRECTORY_FOR_SCREENSHOTS].
+// Says what it saw as a line of JSON each: the shop, the checkout, the bar, the video.
 import { chromium } from 'playwright-core';
 
-const [url] = process.argv.slice(2);
+const [url, template, picture, screenshots] = process.argv.slice(2);
 const tell = (seen) => console.log(JSON.stringify(seen));
 const browser = await chromium.launch({
   executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
@@ -26,13 +27,27 @@ try {
     if (new URL(request.url()).origin !== new URL(url).origin) elsewhere.push(request.url());
   });
 
+  const shoot = async (name) => {
+    if (screenshots) await page.screenshot({ path: `${screenshots}/${name}.png`, fullPage: true });
+  };
   await page.goto(url);
+  const offer = page.locator('form').filter({ has: page.getByRole('heading', { name: template, exact: true }) });
+  const price = await offer.locator('.cost').innerText();
+  const offers = await page.locator('form').count();
+  await offer.locator('input[type=file]').setInputFiles(picture);
+  const shown = await offer.locator('img').evaluate(async (image) => (await image.decode(), image.naturalWidth));
+  await shoot('1-shop');
+  tell({ offers, price, shown });
+  await offer.getByRole('button', { name: 'Order' }).click();
+  await page.getByRole('button', { name: 'Pay', exact: true }).waitFor();
+  await shoot('2-checkout');
   await page.getByRole('button', { name: 'Pay with a card that is declined' }).click();
   const declined = await page.getByRole('alert').innerText();
   tell({ page: await page.innerText('body'), declined });
 
   await page.getByRole('button', { name: 'Pay', exact: true }).click();
   await page.getByRole('heading', { name: 'It is being made' }).waitFor();
+  await shoot('3-making');
   const bar = await page.getByRole('progressbar').evaluate(({ value, max }) => ({ value, max }));
   tell({ title: await page.innerText('h1'), ...bar });
 
@@ -44,9 +59,11 @@ try {
       video.onerror = () => failed(new Error(video.error.message));
     });
     await video.play();
+    const begun = video.currentTime;
     await ended;
-    return { width: video.videoWidth, height: video.videoHeight, seconds: video.duration, ended: video.ended };
+    return { moved: video.currentTime - begun, width: video.videoWidth, height: video.videoHeight, seconds: video.duration, ended: video.ended };
   });
+  await shoot('4-ready');
   const bars = await page.getByRole('progressbar').count();
   tell({ title: await page.innerText('h1'), bars, film, complaints, elsewhere });
 } finally {

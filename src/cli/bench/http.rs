@@ -123,9 +123,15 @@ impl Connection {
 
 /// The bytes of a request; `body` is JSON.
 pub(super) fn request(method: &str, path: &str, key: Option<&str>, body: Option<&str>) -> Vec<u8> {
+    let bearer = key.map(|key| format!("Bearer {key}"));
+    request_with(method, path, bearer.as_deref().map(|bearer| ("authorization", bearer)), body)
+}
+
+/// The same with any header.
+pub(super) fn request_with(method: &str, path: &str, header: Option<(&str, &str)>, body: Option<&str>) -> Vec<u8> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: bench\r\n");
-    if let Some(key) = key {
-        text.push_str(&format!("authorization: Bearer {key}\r\n"));
+    if let Some((name, value)) = header {
+        text.push_str(&format!("{name}: {value}\r\n"));
     }
     if let Some(body) = body {
         text.push_str(&format!("content-type: application/json\r\ncontent-length: {}\r\n", body.len()));

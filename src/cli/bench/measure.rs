@@ -310,7 +310,7 @@ pub(super) async fn size(
     Ok(Size { start_mb, finished: done.completed, finished_mb, waiting: seen.accepted, waiting_mb })
 }
 
-async fn closed(
+pub(super) async fn closed(
     server: SocketAddr,
     connections: usize,
     calls: u64,
@@ -321,7 +321,7 @@ async fn closed(
 }
 
 /// A run in which nothing was accepted measured nothing.
-fn sound(seen: Seen) -> Result<Seen, Error> {
+pub(super) fn sound(seen: Seen) -> Result<Seen, Error> {
     if seen.accepted > 0 {
         return Ok(seen);
     }

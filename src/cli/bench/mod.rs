@@ -10,6 +10,7 @@ mod measure;
 mod raw;
 mod report;
 mod rows;
+mod webhooks;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,6 +45,15 @@ pub(super) struct Args {
     /// How long `latency` and each side of `reads` run, in seconds
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Payments that `webhooks` are about
+    #[arg(long, default_value_t = 1_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    payments: u64,
+    /// Distinct events on them, for `webhooks`
+    #[arg(long, default_value_t = 20_000)]
+    events: u64,
+    /// Deliveries of one event for each payment, in all, for `webhooks`
+    #[arg(long, default_value_t = 100_000)]
+    deliveries: u64,
     /// The longest that one measurement may take, in seconds
     #[arg(long, default_value_t = 300)]
     limit: u64,
@@ -85,13 +95,15 @@ enum Mode {
     Size,
     /// The same rows by plain multi-row inserts
     Raw,
-    /// All but `size`
+    /// Webhooks accepted a second, and what the same ones leave that come again and again
+    Webhooks,
+    /// All but `size` and `webhooks`
     All,
 }
 
 impl Mode {
     fn includes(self, other: Self) -> bool {
-        self == other || (self == Self::All && other != Self::Size)
+        self == other || (self == Self::All && other != Self::Size && other != Self::Webhooks)
     }
 }
 
@@ -137,6 +149,11 @@ async fn measure_all(args: &Args, target: &Child) -> Result<Report, Error> {
     }
     if args.mode.includes(Mode::Size) {
         report.size = Some(measure::size(target, &noop, (args.tasks, args.waiting), args.connections, limit).await?);
+    }
+    if args.mode.includes(Mode::Webhooks) {
+        let (payments, events, deliveries) = (args.payments, args.events, args.deliveries);
+        let amounts = webhooks::Amounts { payments, events, deliveries };
+        report.webhooks = Some(webhooks::webhooks(target, amounts, args.connections, limit).await?);
     }
     if args.mode.includes(Mode::Raw)
         && let Some(address) = &target.database

@@ -6,6 +6,7 @@ use super::child::Child;
 use super::load::Quantiles;
 use super::measure::{Latency, Limited, Reads, Size, Throughput};
 use super::raw::Raw;
+use super::webhooks::Webhooks;
 use crate::cli::table::aligned;
 
 /// What was found; what was not asked for is absent.
@@ -21,6 +22,8 @@ pub(super) struct Report {
     pub limits: Option<Limited>,
     /// By `size`.
     pub size: Option<Size>,
+    /// By `webhooks`.
+    pub webhooks: Option<Webhooks>,
     /// By `raw`.
     pub raw: Option<Raw>,
 }
@@ -29,7 +32,16 @@ impl Report {
     /// Nothing found yet.
     pub(super) fn new(target: &Child) -> Self {
         let described = target.described.clone();
-        Self { described, throughput: None, latency: None, reads: None, limits: None, size: None, raw: None }
+        Self {
+            described,
+            throughput: None,
+            latency: None,
+            reads: None,
+            limits: None,
+            size: None,
+            webhooks: None,
+            raw: None,
+        }
     }
 
     /// The part of the plain inserts' speed that whole tasks reach.
@@ -47,6 +59,7 @@ impl Report {
             "reads": self.reads,
             "limits": self.limits,
             "size": self.size,
+            "webhooks": self.webhooks,
             "raw": self.raw,
             "ratioToRaw": self.of_raw(),
         })
@@ -92,6 +105,18 @@ impl Report {
             line("memory", format!("{} MB", found.start_mb), "at the start".to_owned());
             line("", format!("{} MB", found.finished_mb), format!("with {} finished tasks", found.finished));
             line("", format!("{} MB", found.waiting_mb), format!("and {} that wait", found.waiting));
+        }
+        if let Some(found) = &self.webhooks {
+            for (what, sent) in [("webhooks", &found.distinct), ("  again and again", &found.repeated)] {
+                let left = format!(
+                    "{} accepted, {} failed; {} inputs, {} transitions after {:.1} s",
+                    sent.accepted, sent.failed, sent.inputs, sent.transitions, sent.seconds
+                );
+                line(what, format!("{:.0}/s", sent.accepted_per_second), left);
+                line("  to its answer", quantiles(&sent.answer), sent.failure.clone().unwrap_or_default());
+            }
+            let paid = format!("of {} payments, {} executed", found.payments, found.executed);
+            line("  completed", found.completed.to_string(), paid);
         }
         if let Some(found) = &self.raw {
             line("plain inserts", format!("{:.0} tasks/s", found.tasks_per_second), format!("{} rows", found.rows));

@@ -1,6 +1,7 @@
 //! The rules of a payment: one function for each message, over a decision that is being made.
 
 use super::{ATTENTION_MAX, Checkout, Effect, Message, News, Receipt, Standing, State, Status};
+use crate::domain::account::{self, Moved};
 use crate::domain::ids::{PaymentId, TaskId};
 use crate::domain::money::Money;
 use crate::domain::payment::amounts::Amounts;
@@ -93,6 +94,10 @@ fn blank(id: PaymentId, price: Money, receiver: String, owner: String, moment: M
         refunds: Default::default(),
         imported: Default::default(),
         disputes: Default::default(),
+        heard: Default::default(),
+        told: Moved::default(),
+        credited: false,
+        told_by_refunds: 0,
         task: None,
         standing: Standing::Unstarted,
         execution: None,
@@ -128,10 +133,16 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decided
         Message::Cancel { input } => turn.cancel(input),
         Message::Withdraw { input } => turn.withdraw(input),
         Message::Acknowledge { input } => turn.acknowledge(input),
+        Message::Resolve { how, input } => turn.resolve(how, input),
         Message::ReserveRefund { refund, minor, marked } => turn.reserve(refund, minor, marked),
-        Message::RefundSucceeded { refund, minor } => turn.refund_succeeded(refund, minor),
-        Message::RefundReleased { refund } => turn.refund_released(refund),
-        Message::RefundReversed { refund } => turn.refund_reversed(refund),
+        Message::RefundSucceeded { refund, minor, as_of, booked } => {
+            turn.refund_succeeded(refund, minor, as_of, booked);
+        }
+        Message::RefundReleased { refund, as_of } => turn.refund_released(refund, as_of),
+        Message::RefundReversed { refund, as_of, booked } => turn.refund_reversed(refund, as_of, booked),
+        Message::Credited => turn.credited(),
+        // Whatever it was told, the account is told what it does not know.
+        Message::Book { input } => turn.answer(input, None),
         Message::TaskEnded { end } => turn.task_ended(end),
     }
     turn.decided()
@@ -142,7 +153,23 @@ impl Turn {
         Self { state, effects: Vec::new(), moment, refused: None, ignored: false }
     }
 
-    fn decided(self) -> Decided {
+    /// Tells the account what its money has done since it was told.
+    fn book(&mut self) {
+        let moved = self.state.moved();
+        let new = moved.since(self.state.told);
+        if new == Moved::default() {
+            return;
+        }
+        let (payment, currency, receiver) = (self.state.id, self.state.price.currency, self.state.receiver.clone());
+        let message = account::Message::PaymentMoved { payment, currency, moved: new };
+        self.order(Effect::TellAccount { receiver, message });
+        self.state.told = moved;
+    }
+
+    fn decided(mut self) -> Decided {
+        if self.refused.is_none() && !self.ignored {
+            self.book();
+        }
         if !self.state.amounts.hold() {
             let Self { state, .. } = self;
             return Err(Broken(format!("the amounts of payment {} do not hold: {:?}", state.id, state.amounts)));

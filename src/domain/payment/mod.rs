@@ -9,6 +9,7 @@
 mod amounts;
 mod decide;
 mod execution;
+mod held;
 mod money_back;
 mod session;
 
@@ -27,12 +28,14 @@ use super::ids::{AttemptId, ExecutionId, InputId, InvoiceId, PaymentId, RefundId
 use super::money::Money;
 use super::rail::{self, Call, Dispute, DisputeStanding, Rail, Session};
 use super::task::{self, Create};
-use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, input, refund};
+use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, account, input, refund};
 
 pub use amounts::Amounts;
 
 /// Callers that wait for the same look at the gateway, at most; one more is told to ask again.
 pub const ASKERS_MAX: usize = 32;
+/// The first schema of payments that tell their receiver's account what their money does.
+pub const FIRST_BOOKED_SCHEMA: i64 = 2;
 /// Sentences for a person that are kept, at most: the first ones say what went wrong.
 pub const ATTENTION_MAX: usize = 8;
 
@@ -242,6 +245,18 @@ pub struct State {
     /// What our refunds gave back, in minor units.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub refunds: BTreeMap<RefundId, i64>,
+    /// The latest word of each refund of ours that had one: what is older comes too late.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub heard: BTreeMap<RefundId, u64>,
+    /// What the receiver's account was told.
+    #[serde(default)]
+    pub told: account::Moved,
+    /// The account has what came in: promises count from then on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub credited: bool,
+    /// What went back through refunds that told the account themselves, in minor units.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub told_by_refunds: i64,
     /// What others gave back, in minor units, by the gateway's id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub imported: BTreeMap<String, i64>,
@@ -304,6 +319,20 @@ impl State {
         self.withdrawn > 0
     }
 
+    /// What its money has done but for our refunds, which the account is told by themselves.
+    #[must_use]
+    pub fn moved(&self) -> account::Moved {
+        let lost = self.disputes.values().filter(|dispute| dispute.standing == DisputeStanding::Lost);
+        account::Moved {
+            captured: self.amounts.captured,
+            refunded: self.amounts.refunded.saturating_sub(self.told_by_refunds),
+            disputed: self.amounts.disputed,
+            lost: lost.map(|dispute| dispute.amount.minor.max(0)).fold(0, i64::saturating_add),
+            over: self.amounts.over,
+            withdrawn: self.withdrawn,
+        }
+    }
+
     /// Whether a dispute holds money back right now.
     #[must_use]
     pub fn is_disputed(&self) -> bool {
@@ -363,6 +392,16 @@ pub enum TaskEnd {
     },
 }
 
+/// What a person decides about money that is held. The names are durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resolution {
+    /// It is enough: execute.
+    Execute,
+    /// It goes back, and nothing is executed.
+    GiveBack,
+}
+
 /// What can be said to a payment. The tags are durable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
@@ -406,6 +445,13 @@ pub enum Message {
         /// The input that brings it and wants to be told.
         input: Address,
     },
+    /// A person has decided about the money that is held.
+    Resolve {
+        /// What.
+        how: Resolution,
+        /// The input that brings it and wants to be told.
+        input: Address,
+    },
     /// Promise money to a refund.
     ReserveRefund {
         /// The refund.
@@ -423,16 +469,38 @@ pub enum Message {
         refund: RefundId,
         /// How much, in minor units.
         minor: i64,
+        /// The version of the refund that says so.
+        #[serde(default)]
+        as_of: u64,
+        /// The refund tells the account itself.
+        #[serde(default)]
+        booked: bool,
     },
     /// A refund will not give anything back: what it was promised is free.
     RefundReleased {
-        /// The refund.
+        /// The refund, which is told.
         refund: RefundId,
+        /// The version of the refund that says so.
+        #[serde(default)]
+        as_of: u64,
     },
     /// A refund that had succeeded failed after all: the money came back.
     RefundReversed {
-        /// The refund.
+        /// The refund, which is told.
         refund: RefundId,
+        /// The version of the refund that says so.
+        #[serde(default)]
+        as_of: u64,
+        /// The refund tells the account itself.
+        #[serde(default)]
+        booked: bool,
+    },
+    /// The account has what came in.
+    Credited,
+    /// Tell the account what it was not told: payments that were made before there were accounts.
+    Book {
+        /// The input that brings it and wants to be told.
+        input: Address,
     },
     /// The task it pays for has ended.
     TaskEnded {
@@ -473,6 +541,13 @@ pub enum Effect {
         /// What.
         message: refund::Message,
     },
+    /// Tell the receiver's account something.
+    TellAccount {
+        /// Whose account.
+        receiver: String,
+        /// What.
+        message: account::Message,
+    },
     /// Tell an input what became of its wish.
     Answer {
         /// The input.
@@ -499,6 +574,9 @@ impl From<Effect> for Order {
             }
             Effect::TellRefund { refund, message } => {
                 Self::Tell { to: refund::address(refund), message: json(&message) }
+            }
+            Effect::TellAccount { receiver, message } => {
+                Self::Tell { to: account::address(&receiver), message: json(&message) }
             }
             Effect::Answer { input, refused } => {
                 Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
@@ -546,10 +624,22 @@ pub fn withdraw_through(id: InputId, payment: PaymentId, asked_by: &str) -> inpu
     through(id, payment, asked_by, |input| Message::Withdraw { input })
 }
 
+/// The birth of the input `id` through which `asked_by` has the account told of a payment that is older than it.
+#[must_use]
+pub fn book_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Book { input })
+}
+
 /// The birth of the input `id` through which `asked_by` says that what was flagged is seen to.
 #[must_use]
 pub fn acknowledge_through(id: InputId, payment: PaymentId, asked_by: &str) -> input::Message {
     through(id, payment, asked_by, |input| Message::Acknowledge { input })
+}
+
+/// The birth of the input `id` through which `asked_by` decides about money that is held.
+#[must_use]
+pub fn resolve_through(id: InputId, payment: PaymentId, how: Resolution, asked_by: &str) -> input::Message {
+    through(id, payment, asked_by, |input| Message::Resolve { how, input })
 }
 
 /// The birth of the input `id` through which `gateway` tells a payment its news.

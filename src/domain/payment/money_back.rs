@@ -14,18 +14,15 @@ impl Turn {
         if state.refunds.contains_key(&refund) {
             return self.ignore();
         }
-        if let Some(promised) = state.reservations.get(&refund) {
-            let granted = self.granted(*promised);
+        if let Some(promised) = state.reservations.get(&refund).copied() {
             self.ignore();
-            self.tell(refund, granted);
-            return;
+            return self.grant(refund, promised);
         }
         match self.refusal(minor, marked) {
             Ok(minor) => {
                 self.state.reservations.insert(refund, minor);
                 self.state.amounts.reserved = self.state.amounts.reserved.saturating_add(minor);
-                let granted = self.granted(minor);
-                self.tell(refund, granted);
+                self.grant(refund, minor);
             }
             Err(reason) => {
                 if refund == own_refund(self.state.id) {
@@ -39,10 +36,29 @@ impl Turn {
         }
     }
 
-    fn granted(&self, minor: i64) -> refund::Message {
-        let amount = Money::new(minor, self.state.price.currency);
+    /// Tells a refund what it is promised, once the account has the money that the promise is made of.
+    fn grant(&mut self, refund: RefundId, minor: i64) {
         let state = &self.state;
-        refund::Message::Reserved { amount, intent: state.intent.clone().unwrap_or_default(), rail: state.rail }
+        if !state.credited {
+            return;
+        }
+        let amount = Money::new(minor, state.price.currency);
+        let intent = state.intent.clone().unwrap_or_default();
+        let receiver = Some(state.receiver.clone());
+        let granted = refund::Message::Reserved { amount, intent, rail: state.rail, receiver };
+        self.tell(refund, granted);
+    }
+
+    /// The account has what came in: whoever waits for that is told.
+    pub(super) fn credited(&mut self) {
+        if self.state.credited {
+            return self.ignore();
+        }
+        self.state.credited = true;
+        let promised: Vec<(RefundId, i64)> = self.state.reservations.iter().map(|(id, minor)| (*id, *minor)).collect();
+        for (refund, minor) in promised {
+            self.grant(refund, minor);
+        }
     }
 
     /// How much can be promised, or why nothing can.
@@ -100,19 +116,24 @@ impl Turn {
     }
 
     /// A fact: it counts even when nothing was promised.
-    pub(super) fn refund_succeeded(&mut self, refund: RefundId, minor: i64) {
-        if self.state.refunds.contains_key(&refund) {
+    pub(super) fn refund_succeeded(&mut self, refund: RefundId, minor: i64, as_of: u64, booked: bool) {
+        if !self.is_latest(refund, as_of) || self.state.refunds.contains_key(&refund) {
             return self.ignore();
         }
         self.free(refund);
         self.state.refunds.insert(refund, minor);
         self.state.amounts.refunded = self.state.amounts.refunded.saturating_add(minor);
+        if booked {
+            self.state.told_by_refunds = self.state.told_by_refunds.saturating_add(minor);
+        }
         self.weigh();
         self.stop_if_unpaid();
     }
 
-    pub(super) fn refund_released(&mut self, refund: RefundId) {
-        if !self.free(refund) {
+    pub(super) fn refund_released(&mut self, refund: RefundId, as_of: u64) {
+        let freed = self.is_latest(refund, as_of) && self.free(refund);
+        self.tell(refund, refund::Message::Released);
+        if !freed {
             return self.ignore();
         }
         self.state.amounts.weigh();
@@ -121,11 +142,33 @@ impl Turn {
         }
     }
 
-    pub(super) fn refund_reversed(&mut self, refund: RefundId) {
-        let Some(minor) = self.state.refunds.remove(&refund) else { return self.ignore() };
-        self.state.amounts.refunded = self.state.amounts.refunded.saturating_sub(minor);
+    /// It may be told before the success is, which is old by then.
+    pub(super) fn refund_reversed(&mut self, refund: RefundId, as_of: u64, booked: bool) {
+        let latest = self.is_latest(refund, as_of);
+        self.tell(refund, refund::Message::ReversalBooked);
+        if !latest {
+            return self.ignore();
+        }
+        self.free(refund);
+        if let Some(minor) = self.state.refunds.remove(&refund) {
+            self.state.amounts.refunded = self.state.amounts.refunded.saturating_sub(minor);
+            if booked {
+                self.state.told_by_refunds = self.state.told_by_refunds.saturating_sub(minor);
+            }
+        }
         self.state.amounts.weigh();
         self.flag(format!("refund {refund} had succeeded and failed after all: the customer has not got the money"));
+    }
+
+    /// Whether a refund's word is later than what was heard of it.
+    fn is_latest(&mut self, refund: RefundId, as_of: u64) -> bool {
+        match self.state.heard.get(&refund) {
+            Some(heard) if *heard >= as_of => false,
+            Some(_) | None => {
+                self.state.heard.insert(refund, as_of);
+                true
+            }
+        }
     }
 
     /// Takes a promise back; answers whether there was one.
@@ -158,14 +201,19 @@ impl Turn {
     }
 
     fn is_ours(&self, refund: RefundId) -> bool {
-        self.state.reservations.contains_key(&refund) || self.state.refunds.contains_key(&refund)
+        let state = &self.state;
+        state.reservations.contains_key(&refund)
+            || state.refunds.contains_key(&refund)
+            || state.heard.contains_key(&refund)
     }
 
     fn is_news(&self, refund: RefundId, status: RefundStatus) -> bool {
         match status {
             RefundStatus::Pending => false,
-            RefundStatus::Succeeded => self.state.reservations.contains_key(&refund),
-            RefundStatus::Failed => true,
+            RefundStatus::Succeeded => !self.state.refunds.contains_key(&refund),
+            RefundStatus::Failed => {
+                self.state.reservations.contains_key(&refund) || self.state.refunds.contains_key(&refund)
+            }
         }
     }
 

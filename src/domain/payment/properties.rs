@@ -89,6 +89,7 @@ impl World {
         assert!(state.under_way.is_none() || state.timer.is_none(), "it asks or rests, never both");
         let waits = state.under_way.is_some() || state.timer.is_some();
         assert!(!state.status.is_pending() || waits, "it waits for money and for nothing else");
+        assert_eq!(state.moved(), self.told_to_account(), "the account is told everything, once");
         assert!(state.askers.is_empty() || state.under_way.is_some(), "whoever asks is told");
         // A message twice equals once, but for those whose callers are remembered.
         if !matches!(message, Message::Sync { .. } | Message::Cancel { .. } | Message::Told { .. }) {
@@ -97,6 +98,17 @@ impl World {
             let (once, twice) = (self.run.state(), again.state());
             assert_eq!((once.status, once.amounts, once.standing), (twice.status, twice.amounts, twice.standing));
         }
+    }
+
+    /// All that the account was told, together.
+    fn told_to_account(&self) -> account::Moved {
+        let nothing = account::Moved::default();
+        self.run.effects.iter().fold(nothing, |sum, (_, effect)| match effect {
+            Effect::TellAccount { message: account::Message::PaymentMoved { moved, .. }, .. } => {
+                moved.since(nothing.since(sum))
+            }
+            _ => sum,
+        })
     }
 
     fn executions(&self) -> usize {
@@ -192,11 +204,16 @@ impl World {
             Event::Succeeds(number) => {
                 let refund = refund(number.into());
                 if let Some(minor) = self.run.state().reservations.get(&refund).copied() {
-                    self.say(Message::RefundSucceeded { refund, minor });
+                    self.say(Message::RefundSucceeded { refund, minor, as_of: self.run.version, booked: true });
                 }
             }
-            Event::Releases(number) => self.say(Message::RefundReleased { refund: refund(number.into()) }),
-            Event::Reverses(number) => self.say(Message::RefundReversed { refund: refund(number.into()) }),
+            Event::Releases(number) => {
+                self.say(Message::RefundReleased { refund: refund(number.into()), as_of: self.run.version });
+            }
+            Event::Reverses(number) => {
+                let (refund, as_of) = (refund(number.into()), self.run.version);
+                self.say(Message::RefundReversed { refund, as_of, booked: true });
+            }
             Event::Foreign(minor) => {
                 if self.is(SessionStatus::Complete) {
                     let id = format!("re_gw_{}", self.refunds.len());
@@ -266,8 +283,8 @@ proptest! {
             run.say(Message::ReserveRefund { refund, minor: Some(minor), marked: false });
             let promised = run.state().reservations.get(&refund).copied();
             match (then, promised) {
-                (1, Some(minor)) => drop(run.say(Message::RefundSucceeded { refund, minor })),
-                (2, Some(_)) => drop(run.say(Message::RefundReleased { refund })),
+                (1, Some(minor)) => drop(run.say(Message::RefundSucceeded { refund, minor, as_of: 1, booked: true })),
+                (2, Some(_)) => drop(run.say(Message::RefundReleased { refund, as_of: 1 })),
                 _ => {}
             }
             let amounts = run.state().amounts;

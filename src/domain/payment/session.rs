@@ -219,7 +219,7 @@ impl Turn {
     }
 
     /// It stops waiting for money.
-    fn end(&mut self, status: Status) {
+    pub(super) fn end(&mut self, status: Status) {
         self.state.status = status;
         self.state.ended_at = Some(self.moment.now);
         self.state.tries = 0;

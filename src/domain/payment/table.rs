@@ -4,17 +4,23 @@ use std::fmt::Write as _;
 
 use strum::IntoEnumIterator;
 
-use super::tests::{Run, asker, checkout, dispute, listed, paid_news, receipt, refund, session, told, unknown, usd};
+use super::tests::{
+    Run, asker, checkout, dispute, eur, listed, paid_news, receipt, refund, session, told, unknown, usd,
+};
 use super::*;
 use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
 
+fn reserve(number: u128, minor: i64) -> Message {
+    Message::ReserveRefund { refund: refund(number), minor: Some(minor), marked: false }
+}
+
 fn reserved() -> Run {
-    Run::paid().then(Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false })
+    Run::paid().then(reserve(1, 400))
 }
 
 fn received() -> Run {
-    Run::unborn().then(receipt(usd(1000)))
+    Run::unborn().then(receipt(usd(1000))).then(Message::Credited)
 }
 
 fn withdraw() -> Message {
@@ -37,18 +43,27 @@ fn states() -> Vec<(&'static str, Run)> {
         ("expired", Run::open().rings().hears(expired())),
         ("paid after its end", Run::open().rings().hears(expired()).then(paid_news())),
         ("held", Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(usd(999))))))),
+        (
+            "held, in another currency",
+            Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(eur(1000)))))),
+        ),
         ("free", Run::unborn().then(checkout(usd(0)))),
+        ("paid, not in the books", Run::open().then(paid_news())),
+        ("paid, promised, not in the books", Run::open().then(paid_news()).then(reserve(1, 400))),
         ("paid", Run::paid()),
         ("paid, executed", Run::paid().then(Message::TaskEnded { end: TaskEnd::Completed })),
         ("paid, failed", Run::paid().then(Message::TaskEnded { end: TaskEnd::Failed })),
         ("paid, refunds looked at", Run::paid().then(Message::Sync { input: asker() })),
         ("paid, promised in part", reserved()),
-        ("refunded in part", reserved().then(Message::RefundSucceeded { refund: refund(1), minor: 400 })),
+        (
+            "refunded in part",
+            reserved().then(Message::RefundSucceeded { refund: refund(1), minor: 400, as_of: 1, booked: true }),
+        ),
         (
             "refunded",
             Run::paid()
                 .then(Message::ReserveRefund { refund: refund(1), minor: None, marked: false })
-                .then(Message::RefundSucceeded { refund: refund(1), minor: 1000 }),
+                .then(Message::RefundSucceeded { refund: refund(1), minor: 1000, as_of: 1, booked: true }),
         ),
         ("withdrawn", Run::paid().then(withdraw())),
         ("received elsewhere", received()),
@@ -102,15 +117,19 @@ fn messages(run: &Run) -> Vec<(&'static str, Message)> {
         ("received elsewhere", receipt(state.map_or(usd(1000), |state| state.price))),
         ("withdraw", withdraw()),
         ("acknowledge", Message::Acknowledge { input: asker() }),
+        ("execute anyway", Message::Resolve { how: Resolution::Execute, input: asker() }),
+        ("give back", Message::Resolve { how: Resolution::GiveBack, input: asker() }),
         ("reserve a part", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: false }),
         ("reserve the rest", Message::ReserveRefund { refund: refund(2), minor: None, marked: false }),
         ("reserve again", Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false }),
         ("reserve nothing", Message::ReserveRefund { refund: refund(2), minor: Some(0), marked: false }),
         ("reserve too much", Message::ReserveRefund { refund: refund(2), minor: Some(1001), marked: false }),
         ("reserve a mark", Message::ReserveRefund { refund: refund(2), minor: Some(100), marked: true }),
-        ("refund succeeded", Message::RefundSucceeded { refund: refund(1), minor: 400 }),
-        ("refund released", Message::RefundReleased { refund: refund(1) }),
-        ("refund reversed", Message::RefundReversed { refund: refund(1) }),
+        ("refund succeeded", Message::RefundSucceeded { refund: refund(1), minor: 400, as_of: 1, booked: true }),
+        ("refund released", Message::RefundReleased { refund: refund(1), as_of: 1 }),
+        ("refund reversed", Message::RefundReversed { refund: refund(1), as_of: 2, booked: true }),
+        ("credited", Message::Credited),
+        ("book", Message::Book { input: asker() }),
         ("task completed", Message::TaskEnded { end: TaskEnd::Completed }),
         ("task failed", Message::TaskEnded { end: TaskEnd::Failed }),
         ("task cancelled early", Message::TaskEnded { end: TaskEnd::Cancelled { begun: false } }),
@@ -130,11 +149,14 @@ fn kind(message: &Message) -> usize {
         Message::ReceivedElsewhere(_) => 6,
         Message::Withdraw { .. } => 7,
         Message::Acknowledge { .. } => 8,
-        Message::ReserveRefund { .. } => 9,
-        Message::RefundSucceeded { .. } => 10,
-        Message::RefundReleased { .. } => 11,
-        Message::RefundReversed { .. } => 12,
-        Message::TaskEnded { .. } => 13,
+        Message::Resolve { .. } => 9,
+        Message::ReserveRefund { .. } => 10,
+        Message::RefundSucceeded { .. } => 11,
+        Message::RefundReleased { .. } => 12,
+        Message::RefundReversed { .. } => 13,
+        Message::Credited => 14,
+        Message::Book { .. } => 15,
+        Message::TaskEnded { .. } => 16,
     }
 }
 
@@ -178,11 +200,17 @@ fn effect(effect: &Effect, now: Timestamp) -> String {
         Effect::Disarm(_) => "disarm".to_owned(),
         Effect::Execute(create) => format!("execute {}", create.id),
         Effect::StopExecution { task, reason } => format!("stop {task}: {reason}"),
-        Effect::GiveBack(request) => format!("give back for {:?}", request.reason),
+        Effect::GiveBack(request) => format!("give back for {}", request.reason),
         Effect::TellRefund { message, .. } => {
             let what: &str = message.into();
             format!("tell refund {what}")
         }
+        Effect::TellAccount { message: account::Message::PaymentMoved { moved, .. }, .. } => {
+            let parts = serde_json::to_value(moved).unwrap();
+            let parts = parts.as_object().unwrap().iter().map(|(what, minor)| format!(" {what} {minor}"));
+            format!("tell account{}", parts.collect::<String>())
+        }
+        Effect::TellAccount { message, .. } => unreachable!("a payment tells no {message:?}"),
         Effect::Answer { refused: None, .. } => "answer accepted".to_owned(),
         Effect::Answer { refused: Some(why), .. } => format!("answer refused: {why}"),
     }
@@ -231,5 +259,5 @@ fn the_table_has_every_status_every_standing_and_every_message() {
     }
     let mut said: Vec<usize> = messages(&Run::unborn()).iter().map(|(_, message)| kind(message)).collect();
     said.dedup();
-    assert_eq!(said, (0..=13).collect::<Vec<_>>());
+    assert_eq!(said, (0..=16).collect::<Vec<_>>());
 }

@@ -12,6 +12,10 @@ pub(super) fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::parse("usd").unwrap())
 }
 
+pub(super) fn eur(minor: i64) -> Money {
+    Money::new(minor, Currency::parse("eur").unwrap())
+}
+
 pub(super) fn id() -> PaymentId {
     PaymentId::new(Uuid::from_u128(7))
 }
@@ -103,7 +107,7 @@ impl Run {
     }
 
     pub fn paid() -> Self {
-        Self::open().then(paid_news())
+        Self::open().then(paid_news()).then(Message::Credited)
     }
 
     pub fn moment(&self) -> Moment {
@@ -233,7 +237,7 @@ fn a_refund_that_others_made_is_counted_and_unsent_promises_are_asked_back() {
             .any(|(_, effect)| matches!(effect, Effect::TellRefund { message: refund::Message::Yield, .. }))
     );
     assert_eq!(run.state().attention.len(), 1);
-    run.say(Message::RefundReleased { refund: refund(1) });
+    run.say(Message::RefundReleased { refund: refund(1), as_of: 1 });
     let amounts = run.state().amounts;
     assert_eq!((amounts.refunded, amounts.reserved, amounts.over), (500, 0, 0));
     // Listed once more, and failed in the end.
@@ -246,17 +250,38 @@ fn money_that_goes_back_stops_an_execution_that_waits() {
     let stopped = |run: &Run| run.effects.iter().filter(|(_, e)| matches!(e, Effect::StopExecution { .. })).count();
     let refunded = Run::paid()
         .then(Message::ReserveRefund { refund: refund(1), minor: None, marked: false })
-        .then(Message::RefundSucceeded { refund: refund(1), minor: 1000 });
+        .then(Message::RefundSucceeded { refund: refund(1), minor: 1000, as_of: 1, booked: true });
     assert_eq!((stopped(&refunded), refunded.state().standing), (1, Standing::Stopping));
     let disputed = Run::paid().then(dispute(DisputeStanding::Open)).then(dispute(DisputeStanding::Lost));
     assert_eq!(stopped(&disputed), 1);
     let part = Run::paid()
         .then(Message::ReserveRefund { refund: refund(1), minor: Some(1), marked: false })
-        .then(Message::RefundSucceeded { refund: refund(1), minor: 1 });
+        .then(Message::RefundSucceeded { refund: refund(1), minor: 1, as_of: 1, booked: true });
     assert_eq!(stopped(&part), 0);
     // It was stopped because the money is gone: it is not paid back again.
     let back = |run: Run| run.then(Message::TaskEnded { end: TaskEnd::Cancelled { begun: false } });
     assert!(!back(disputed).effects.iter().any(|(_, effect)| matches!(effect, Effect::GiveBack(_))));
+}
+
+#[test]
+fn money_that_is_held_is_executed_or_given_back_once_as_a_person_says() {
+    let held = || Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(usd(999))))));
+    let resolve = |how| Message::Resolve { how, input: asker() };
+    let backs = |run: &Run| run.effects.iter().filter(|(_, effect)| matches!(effect, Effect::GiveBack(_))).count();
+    let mut executed = held().then(resolve(Resolution::Execute));
+    assert_eq!((executed.state().status, executed.executions(), backs(&executed)), (Status::Completed, 1, 0));
+    assert!(executed.state().attention.is_empty());
+    assert!(matches!(executed.say(resolve(Resolution::GiveBack)).verdict, Verdict::Refused(_)));
+    let mut back = held().then(resolve(Resolution::GiveBack));
+    assert_eq!((back.state().status, back.executions(), backs(&back)), (Status::Cancelled, 0, 1));
+    assert!(matches!(back.say(resolve(Resolution::Execute)).verdict, Verdict::Refused(_)));
+    assert_eq!(back.state().execution, None, "nothing can be executed any more");
+    // Disputed money is nobody's to decide about, and a currency that we do not keep is not ours to send.
+    let mut disputed = held().then(dispute(DisputeStanding::Open));
+    assert!(matches!(disputed.say(resolve(Resolution::Execute)).verdict, Verdict::Refused(_)));
+    let mut euros = Run::open().then(told(News::Session(session(SessionStatus::Complete, Some(eur(1000))))));
+    assert!(matches!(euros.say(resolve(Resolution::GiveBack)).verdict, Verdict::Refused(_)));
+    assert_eq!(euros.say(resolve(Resolution::Execute)).verdict, Verdict::Applied);
 }
 
 /// These texts are in databases: a change of one loses what is stored.
@@ -271,4 +296,68 @@ fn durable_names_are_as_written_down() {
     let text = serde_json::to_string(&state).unwrap();
     assert_eq!(serde_json::from_str::<State>(&text).unwrap(), state);
     insta::assert_snapshot!(text);
+}
+
+/// What the release before accounts wrote down.
+fn old(rest: &str) -> Run {
+    let text = format!(
+        r#"{{"id":"{}","status":"completed","template_code":"film","name":"A film","user_id":"ada","owner":"client:shop","receiver":"platform","price":{{"minor":1000,"currency":"usd"}},"amounts":{{"captured":1000,"reserved":200,"refunded":300,"disputed":0,"over":0}},"urls":["https://x/success","https://x/cancel"],"expires_at":4600000,"intent":"pi_1","task":"task_1","standing":"completed","created_at":1000000{rest}}}"#,
+        id()
+    );
+    let state = Some(serde_json::from_str(&text).unwrap());
+    Run { state, version: 5, now: Timestamp(2_000_000), effects: Vec::new() }
+}
+
+fn told_to_account(run: &Run) -> Vec<account::Moved> {
+    let moved = |(_, effect): &(EffectNo, Effect)| match effect {
+        Effect::TellAccount { message: account::Message::PaymentMoved { moved, .. }, .. } => Some(*moved),
+        _ => None,
+    };
+    run.effects.iter().filter_map(moved).collect()
+}
+
+#[test]
+fn a_payment_that_is_older_than_accounts_tells_all_of_it_once_and_promises_nothing_before() {
+    let refunds = format!(r#","reservations":{{"{}":200}},"refunds":{{"{}":300}}"#, refund(1), refund(2));
+    let run = old(&refunds).then(Message::Book { input: asker() });
+    assert_eq!(told_to_account(&run), [account::Moved { captured: 1000, refunded: 300, ..Default::default() }]);
+    let run = run.then(Message::ReserveRefund { refund: refund(3), minor: Some(400), marked: false });
+    let granted = |run: &Run| {
+        run.effects.iter().any(|(_, effect)| {
+            let Effect::TellRefund { refund: told, message: refund::Message::Reserved { .. } } = effect else {
+                return false;
+            };
+            *told == refund(3)
+        })
+    };
+    assert!(!granted(&run), "the account has not said that it has the money");
+    let run = run.then(Message::Credited);
+    assert!(granted(&run));
+    // A refund of that release does not tell the account itself.
+    let run = run.then(Message::RefundSucceeded { refund: refund(1), minor: 200, as_of: 0, booked: false });
+    assert_eq!(told_to_account(&run)[1..], [account::Moved { refunded: 200, ..Default::default() }]);
+    let run = run.then(Message::RefundReversed { refund: refund(2), as_of: 0, booked: false });
+    assert_eq!(told_to_account(&run)[2..], [account::Moved { refunded: -300, ..Default::default() }]);
+}
+
+#[test]
+fn a_refund_that_is_known_here_is_never_counted_as_somebody_elses() {
+    let run = Run::paid()
+        .then(Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false })
+        .then(Message::RefundReleased { refund: refund(1), as_of: 5 });
+    let listed = Fact::Refunds(vec![listed(1, Some(refund(1)), 400, RefundStatus::Succeeded)]);
+    let run = run.then(Message::Sync { input: asker() }).hears(listed);
+    assert_eq!(run.state().amounts.refunded, 0, "its refund is told, and counts it");
+    let run = run.then(Message::RefundSucceeded { refund: refund(1), minor: 400, as_of: 9, booked: true });
+    assert_eq!(run.state().amounts.refunded, 400);
+}
+
+#[test]
+fn what_a_refund_said_before_does_not_undo_what_it_said_after() {
+    let run = Run::paid()
+        .then(Message::ReserveRefund { refund: refund(1), minor: Some(400), marked: false })
+        .then(Message::RefundReversed { refund: refund(1), as_of: 9, booked: true })
+        .then(Message::RefundSucceeded { refund: refund(1), minor: 400, as_of: 7, booked: true });
+    let amounts = run.state().amounts;
+    assert_eq!((amounts.refunded, amounts.reserved), (0, 0));
 }

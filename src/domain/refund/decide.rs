@@ -1,9 +1,9 @@
 //! The rules of a refund: one function for each message, over a decision that is being made.
 
-use super::{Effect, Failure, Message, Request, State, Status, What};
+use super::{ASKERS_MAX, Effect, Failure, Message, Request, State, Status, What};
 use crate::domain::money::Money;
 use crate::domain::rail::{Ask, Call, Fact, GatewayRefund, KEY_AGE_MS_MAX, Rail, RefundStatus, rest_ms};
-use crate::domain::{Address, Decision, EffectNo, Moment, Report, payment};
+use crate::domain::{Address, Decision, EffectNo, Moment, Report, account, payment};
 
 /// A refund of which nobody knows whether it arrived is shown to a person after this time, in milliseconds.
 const DOUBT_MS: i64 = 3_600_000;
@@ -13,7 +13,11 @@ const PENDING_MS: i64 = 60_000;
 const PENDING_MS_MAX: i64 = 6 * 3_600_000;
 
 /// The code of a refund that the payment did not promise.
-const REFUSED: &str = "reservation_refused";
+pub(super) const REFUSED: &str = "reservation_refused";
+/// The code of a refund that the receiver's account has not enough for.
+pub(super) const INSUFFICIENT: &str = "insufficient_funds";
+/// The code of a refund that had succeeded and came back.
+const REVERSED: &str = "reversed";
 /// The code of a refund that an operator will not pay.
 const NOT_PAID: &str = "not_paid";
 
@@ -33,6 +37,11 @@ pub(super) fn born(request: Request, moment: Moment) -> Decision<State, Effect> 
         amount: None,
         intent: None,
         rail: Rail::default(),
+        account: None,
+        held: false,
+        yielding: false,
+        unbooked: 0,
+        askers: Vec::new(),
         first_sent_at: None,
         spent: 0,
         in_doubt: false,
@@ -57,12 +66,17 @@ pub(super) fn decide(state: &State, message: Message, moment: Moment) -> Decisio
         Message::Request(request) => {
             return Decision::refused(format!("refund {} exists already, for something else", request.id));
         }
-        Message::Reserved { amount, intent, rail } => turn.reserved(amount, intent, rail),
+        Message::Reserved { amount, intent, rail, receiver } => turn.reserved(amount, intent, rail, receiver),
+        Message::AccountReserved => turn.account_reserved(),
+        Message::AccountRefused { reason } => turn.account_refused(reason),
+        Message::Released => turn.released(),
+        Message::ReversalBooked => turn.reversal_booked(),
         Message::ReservationRefused { reason } => turn.reservation_refused(reason),
         Message::GatewayReported(report) => turn.reported(report),
         Message::Due { timer } => turn.due(timer),
         Message::Yield => turn.give_way(),
         Message::Seen { told } => turn.seen(&told),
+        Message::Sync { input } => turn.sync(input),
         Message::Paid { input, reference } => turn.paid(input, reference),
         Message::NotPaid { input, reason } => turn.not_paid(input, reason),
     }
@@ -103,17 +117,71 @@ impl Turn {
         self.order(Effect::Answer { input, refused });
     }
 
-    fn reserved(&mut self, amount: Money, intent: String, rail: Rail) {
+    fn tell_account(&mut self, message: impl FnOnce(&State, Money) -> account::Message) {
+        let state = &self.state;
+        let (Some(receiver), Some(amount)) = (state.account.clone(), state.amount) else { return };
+        let message = message(state, amount);
+        self.order(Effect::TellAccount { receiver, message });
+    }
+
+    /// The payment's promise: the first step.
+    fn reserved(&mut self, amount: Money, intent: String, rail: Rail, receiver: Option<String>) {
         if self.state.status != Status::Requested {
             return self.ignore();
         }
         self.state.amount = Some(amount);
         self.state.intent = Some(intent);
         self.state.rail = rail;
+        self.state.account = receiver;
+        if self.state.yielding {
+            self.cancel();
+        } else if self.state.account.is_some() {
+            self.state.status = Status::ReservingAccount;
+            self.tell_account(|state, amount| account::Message::ReserveRefund {
+                refund: state.request.id,
+                payment: state.request.payment,
+                amount,
+            });
+        } else {
+            self.proceed(amount);
+        }
+    }
+
+    /// The account's promise: the second step.
+    fn account_reserved(&mut self) {
+        self.state.held = true;
+        match (self.state.status, self.state.amount) {
+            (Status::ReservingAccount, _) if self.state.yielding => self.cancel(),
+            (Status::ReservingAccount, Some(amount)) => self.proceed(amount),
+            // It ended meanwhile.
+            _ => self.let_account_go(),
+        }
+    }
+
+    /// The payment's promise is given back before it counts as failed, so that whoever sees that can ask again.
+    fn account_refused(&mut self, reason: String) {
+        if self.state.status != Status::ReservingAccount {
+            return self.ignore();
+        }
+        self.state.status = Status::Releasing;
+        self.state.failure = Some(Failure { code: INSUFFICIENT.to_owned(), message: reason });
+        self.let_payment_go();
+    }
+
+    fn released(&mut self) {
+        if self.state.status != Status::Releasing {
+            return self.ignore();
+        }
+        let failure = self.state.failure.take();
+        self.end(Status::Failed, failure);
+    }
+
+    /// Both promises stand.
+    fn proceed(&mut self, amount: Money) {
         self.state.first_sent_at = Some(self.moment.now);
         if self.state.request.marked {
             self.succeeded(amount);
-        } else if rail.has_gateway() {
+        } else if self.state.rail.has_gateway() {
             self.send();
         } else {
             // An operator gives it back, and says so.
@@ -121,15 +189,96 @@ impl Turn {
         }
     }
 
+    fn let_payment_go(&mut self) {
+        let (refund, as_of) = (self.state.request.id, self.moment.version);
+        self.tell(payment::Message::RefundReleased { refund, as_of });
+    }
+
+    fn let_account_go(&mut self) {
+        if std::mem::take(&mut self.state.held) {
+            self.tell_account(|state, amount| account::Message::RefundReleased {
+                refund: state.request.id,
+                payment: state.request.payment,
+                amount,
+            });
+        }
+    }
+
+    fn cancel(&mut self) {
+        self.end(Status::Cancelled, None);
+        self.let_payment_go();
+        self.let_account_go();
+    }
+
     fn succeeded(&mut self, amount: Money) {
         self.end(Status::Succeeded, None);
         self.state.attention = None;
-        self.tell(payment::Message::RefundSucceeded { refund: self.state.request.id, minor: amount.minor });
+        self.state.unbooked = 0;
+        let (refund, as_of, booked) = (self.state.request.id, self.moment.version, self.state.account.is_some());
+        self.tell(payment::Message::RefundSucceeded { refund, minor: amount.minor, as_of, booked });
+        let held = std::mem::take(&mut self.state.held);
+        self.tell_account(|state, amount| account::Message::RefundSucceeded {
+            refund: state.request.id,
+            payment: state.request.payment,
+            amount,
+            held,
+            marked: state.request.marked,
+        });
+    }
+
+    /// The money of what had succeeded came back: payment and account say when they have that in their books.
+    fn reversed(&mut self, message: String) {
+        self.end(Status::ReversalInitiated, Some(Failure { code: REVERSED.to_owned(), message }));
+        let (refund, as_of, booked) = (self.state.request.id, self.moment.version, self.state.account.is_some());
+        self.tell(payment::Message::RefundReversed { refund, as_of, booked });
+        self.tell_account(|state, amount| account::Message::RefundReversed {
+            refund: state.request.id,
+            payment: state.request.payment,
+            amount,
+            marked: state.request.marked,
+        });
+        self.state.unbooked = 1 + u8::from(booked);
+    }
+
+    fn reversal_booked(&mut self) {
+        if !matches!(self.state.status, Status::ReversalInitiated | Status::ReversalProcessing) {
+            return self.ignore();
+        }
+        self.state.unbooked = self.state.unbooked.saturating_sub(1);
+        self.state.status =
+            if self.state.unbooked == 0 { Status::ReversalSucceeded } else { Status::ReversalProcessing };
+    }
+
+    /// Asks the gateway for `input`, which is told when the answer is there. What has ended may stand otherwise by now.
+    fn sync(&mut self, input: Address) {
+        let state = &self.state;
+        if state.request.marked || !state.rail.has_gateway() {
+            let refusal = format!("no gateway knows of refund {}", state.request.id);
+            self.refused = Some(refusal.clone());
+            return self.answer(input, Some(refusal));
+        }
+        if state.first_sent_at.is_none() {
+            self.ignore();
+            return self.answer(input, None);
+        }
+        if state.askers.len() >= ASKERS_MAX {
+            return self.answer(input, Some("the gateway is being asked already; look again in a moment".to_owned()));
+        }
+        self.state.askers.push(input);
+        if self.state.under_way.is_none() {
+            self.call(What::Ask);
+        }
+    }
+
+    fn answer_askers(&mut self) {
+        for input in std::mem::take(&mut self.state.askers) {
+            self.answer(input, None);
+        }
     }
 
     /// An operator's word counts where no gateway has one.
     fn paid(&mut self, input: Address, reference: String) {
-        match (self.waits_for_operator(), self.state.amount) {
+        match (self.state.waits_for_operator(), self.state.amount) {
             (true, Some(amount)) => {
                 self.state.gateway_id = Some(reference);
                 self.succeeded(amount);
@@ -144,15 +293,11 @@ impl Turn {
     }
 
     fn not_paid(&mut self, input: Address, reason: String) {
-        if !self.waits_for_operator() {
+        if !self.state.waits_for_operator() {
             return self.refuse(input);
         }
         self.failed(Failure { code: NOT_PAID.to_owned(), message: reason });
         self.answer(input, None);
-    }
-
-    fn waits_for_operator(&self) -> bool {
-        self.state.status == Status::Submitted && !self.state.rail.has_gateway()
     }
 
     fn refuse(&mut self, input: Address) {
@@ -225,6 +370,9 @@ impl Turn {
             (What::Send, Fact::Session(_) | Fact::Refunds(_)) => self.doubt(),
             (What::Ask, _) => self.rest(0),
         }
+        if self.state.under_way.is_none() {
+            self.answer_askers();
+        }
     }
 
     fn doubt(&mut self) {
@@ -260,17 +408,18 @@ impl Turn {
 
     /// How it stands at the gateway: a fact, whatever was thought of it.
     fn seen(&mut self, told: &GatewayRefund) {
-        let id = self.state.request.id;
         let amount = *self.state.amount.get_or_insert(told.amount);
         self.state.gateway_id = Some(told.id.clone());
         match (self.state.status, told.status) {
             (Status::Succeeded, RefundStatus::Succeeded | RefundStatus::Pending)
             | (Status::Failed, RefundStatus::Failed | RefundStatus::Pending)
-            | (Status::Cancelled, RefundStatus::Failed | RefundStatus::Pending) => {}
+            | (Status::Cancelled, RefundStatus::Failed | RefundStatus::Pending)
+            | (
+                Status::ReversalInitiated | Status::ReversalProcessing | Status::ReversalSucceeded,
+                RefundStatus::Failed | RefundStatus::Pending,
+            ) => {}
             (Status::Succeeded, RefundStatus::Failed) => {
-                let message = told.reason.clone().unwrap_or_else(|| "the gateway does not say why".to_owned());
-                self.end(Status::Failed, Some(Failure { code: "reversed".to_owned(), message }));
-                self.tell(payment::Message::RefundReversed { refund: id });
+                self.reversed(told.reason.clone().unwrap_or_else(|| "the gateway does not say why".to_owned()));
             }
             (_, RefundStatus::Succeeded) => {
                 self.succeeded(amount);
@@ -293,7 +442,8 @@ impl Turn {
     /// Nothing went back: what was promised is free again.
     fn failed(&mut self, failure: Failure) {
         self.end(Status::Failed, Some(failure));
-        self.tell(payment::Message::RefundReleased { refund: self.state.request.id });
+        self.let_payment_go();
+        self.let_account_go();
     }
 
     fn end(&mut self, status: Status, failure: Option<Failure>) {
@@ -305,13 +455,10 @@ impl Turn {
 
     fn give_way(&mut self) {
         match self.state.status {
-            Status::Reserved => {
-                self.end(Status::Cancelled, None);
-                self.tell(payment::Message::RefundReleased { refund: self.state.request.id });
-            }
-            Status::Requested
-            | Status::ReservingAccount
-            | Status::Releasing
+            Status::Reserved => self.cancel(),
+            // What it holds is not known yet: it gives way as soon as it is.
+            Status::Requested | Status::ReservingAccount => self.state.yielding = true,
+            Status::Releasing
             | Status::Submitted
             | Status::OutcomeUnknown
             | Status::Succeeded

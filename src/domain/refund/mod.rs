@@ -1,5 +1,6 @@
-//! A refund: it has its amount promised by the payment, sends it to the gateway once, and settles with the payment when the
-//! gateway says how it ended. Where there is no gateway an operator says so; what is only marked was given back elsewhere
+//! A refund: it has its amount promised by the payment, then set aside in the receiver's account, sends it to the gateway
+//! once, and settles with both when the gateway says how it ended. It alone coordinates the two: they never talk about it.
+//! Where there is no gateway an operator says so; what is only marked was given back elsewhere
 //! already and has succeeded as soon as it is promised.
 //!
 //! A refund whose answer is lost is *unknown*, never failed: the payment's refunds are listed and ours is looked for by
@@ -20,7 +21,10 @@ use serde_json::{Map, Value};
 use super::ids::{InputId, PaymentId, RefundId};
 use super::money::Money;
 use super::rail::{self, Call, GatewayRefund, Rail};
-use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, input, payment};
+use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, account, input, payment};
+
+/// Callers that wait for the same look at the gateway, at most; one more is told to ask again.
+pub const ASKERS_MAX: usize = 32;
 
 pub use faces::{Face, Shown};
 
@@ -167,10 +171,18 @@ pub enum What {
 /// Why it failed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failure {
-    /// A stable code: the gateway's, or `reservation_refused`.
+    /// A stable code: the gateway's, or `reservation_refused`, `insufficient_funds`, `not_paid`, `reversed`.
     pub code: String,
     /// A sentence.
     pub message: String,
+}
+
+impl Failure {
+    /// Whether it was refused before anything was sent: whoever asked can do otherwise.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        matches!(self.code.as_str(), decide::REFUSED | decide::INSUFFICIENT)
+    }
 }
 
 /// Everything a refund knows.
@@ -189,6 +201,21 @@ pub struct State {
     /// What the payment travelled on.
     #[serde(default)]
     pub rail: Rail,
+    /// The receiver whose account it is taken from; `None` for what was promised before there were accounts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    /// The account holds its amount for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held: bool,
+    /// It is to give way as soon as it knows what it holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub yielding: bool,
+    /// How many have yet to say that they have its reversal in their books.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unbooked: u8,
+    /// The inputs that wait for the next word of the gateway.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub askers: Vec<Address>,
     /// When it was first ordered to be sent: it was not sent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_sent_at: Option<Timestamp>,
@@ -223,6 +250,14 @@ pub struct State {
     pub ended_at: Option<Timestamp>,
 }
 
+impl State {
+    /// Whether an operator is to give it back and say so: there is no gateway that could.
+    #[must_use]
+    pub fn waits_for_operator(&self) -> bool {
+        self.status == Status::Submitted && !self.rail.has_gateway()
+    }
+}
+
 /// What can be said to a refund. The tags are durable.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, strum::IntoStaticStr)]
 #[serde(rename_all = "snake_case")]
@@ -239,12 +274,26 @@ pub enum Message {
         /// What the payment travelled on.
         #[serde(default)]
         rail: Rail,
+        /// Whose account it is to be taken from.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        receiver: Option<String>,
     },
     /// The payment does not.
     ReservationRefused {
         /// Why.
         reason: String,
     },
+    /// The account has set its amount aside.
+    AccountReserved,
+    /// The account has not enough.
+    AccountRefused {
+        /// Why.
+        reason: String,
+    },
+    /// The payment has taken its promise back.
+    Released,
+    /// The payment, or the account, has its reversal in its books.
+    ReversalBooked,
     /// A call to the gateway has ended.
     GatewayReported(Report),
     /// It is time to call the gateway.
@@ -258,6 +307,11 @@ pub enum Message {
     Seen {
         /// How.
         told: GatewayRefund,
+    },
+    /// Ask the gateway now, also about what has ended.
+    Sync {
+        /// The input that is told once the gateway has answered.
+        input: Address,
     },
     /// An operator has given the money back, where there is no gateway that could.
     Paid {
@@ -296,6 +350,13 @@ pub enum Effect {
         /// What.
         message: payment::Message,
     },
+    /// Tell the receiver's account something.
+    TellAccount {
+        /// Whose account.
+        receiver: String,
+        /// What.
+        message: account::Message,
+    },
     /// Tell an input what became of its wish.
     Answer {
         /// The input.
@@ -314,11 +375,19 @@ impl From<Effect> for Order {
             Effect::TellPayment { payment, message } => {
                 Self::Tell { to: payment::address(payment), message: json(&message) }
             }
+            Effect::TellAccount { receiver, message } => {
+                Self::Tell { to: account::address(&receiver), message: json(&message) }
+            }
             Effect::Answer { input, refused } => {
                 Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+const fn is_zero(count: &u8) -> bool {
+    *count == 0
 }
 
 fn json(value: &impl Serialize) -> String {
@@ -329,6 +398,12 @@ fn json(value: &impl Serialize) -> String {
 #[must_use]
 pub fn address(id: RefundId) -> Address {
     Address::new(RefundMachine::KIND, &id.to_string())
+}
+
+/// The birth of the input `id` through which `asked_by` has the gateway asked about a refund.
+#[must_use]
+pub fn sync_through(id: InputId, refund: RefundId, asked_by: &str) -> input::Message {
+    through(id, refund, asked_by, |input| Message::Sync { input })
 }
 
 /// The birth of the input `id` through which `asked_by` says that a refund was paid elsewhere, under `reference`.
@@ -388,6 +463,6 @@ impl Machine for RefundMachine {
     }
 
     fn is_final(state: &State) -> bool {
-        state.status.is_settled() && state.under_way.is_none()
+        state.status.is_settled() && state.under_way.is_none() && state.unbooked == 0
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::table::{Run, busy, id, promised, rejected, told, unknown, usd};
+use super::table::{Run, busy, promised, rejected, told, unknown, usd};
 use super::*;
 use crate::domain::rail::{Ask, Fact, RefundStatus};
 
@@ -111,8 +111,8 @@ fn happens(mut run: Run, gateway: &mut Gateway, event: &Event) -> Run {
     }
 }
 
-fn times(run: &Run, what: &payment::Message) -> usize {
-    let is = |effect: &&Effect| matches!(effect, Effect::TellPayment { message, .. } if message == what);
+fn times(run: &Run, what: fn(&payment::Message) -> bool) -> usize {
+    let is = |effect: &&Effect| matches!(effect, Effect::TellPayment { message, .. } if what(message));
     run.effects.iter().filter(is).count()
 }
 
@@ -140,10 +140,11 @@ proptest! {
         }
         prop_assert!(run.state().status.is_settled(), "{:?}", run.state());
         prop_assert!(gateway.made.len() <= 1, "two refunds: {:?}", gateway.made);
-        let succeeded = payment::Message::RefundSucceeded { refund: id(), minor: 400 };
-        let released = payment::Message::RefundReleased { refund: id() };
         let at_the_gateway = gateway.made.values().next().copied();
-        let told = (times(&run, &succeeded), times(&run, &released));
+        let told = (
+            times(&run, |told| matches!(told, payment::Message::RefundSucceeded { minor: 400, booked: true, .. })),
+            times(&run, |told| matches!(told, payment::Message::RefundReleased { .. })),
+        );
         match at_the_gateway {
             Some(RefundStatus::Succeeded) => prop_assert_eq!((run.state().status, told), (Status::Succeeded, (1, 0))),
             Some(RefundStatus::Failed) => prop_assert_eq!((run.state().status, told), (Status::Failed, (0, 1))),

@@ -25,7 +25,8 @@ pub enum Class {
 }
 
 /// What begins a movement of money.
-const MONEY: [&str; 2] = ["/payment/checkout/", "/payment/refund/"];
+const MONEY: [&str; 6] =
+    ["/payment/checkout/", "/payment/refund/", "/api/v2/payment/", "/v2/payment/", "/merchant/invoice/", "/refunds"];
 /// What others send by themselves.
 const WEBHOOKS: [&str; 2] = ["/payment/webhook", "/providers/"];
 /// Signing in.
@@ -39,12 +40,12 @@ impl Class {
         if route.access == Access::Open {
             return match route.path {
                 path if path.starts_with(SIGN_IN) => Self::SignIn,
-                _ if WEBHOOKS.iter().any(|with| begins(&with)) => Self::Webhook,
+                _ if WEBHOOKS.iter().any(|with| begins(with)) => Self::Webhook,
                 _ => Self::Open,
             };
         }
         match route.method {
-            _ if MONEY.iter().any(|with| begins(&with)) => Self::Money,
+            Method::Post if MONEY.iter().any(|with| begins(with)) => Self::Money,
             Method::Get => Self::Reading,
             Method::GetOnce | Method::Post | Method::Put | Method::Delete => Self::Creating,
         }
@@ -115,6 +116,9 @@ mod tests {
             ("DELETE", "/templates/delete/{code}", Class::Creating),
             ("POST", "/payment/checkout/{templateCode}", Class::Money),
             ("POST", "/payment/refund/{paymentId}", Class::Money),
+            ("POST", "/v2/payment/refunds", Class::Money),
+            ("POST", "/refunds/partial", Class::Money),
+            ("GET", "/refunds", Class::Reading),
             ("GET", "/payment/{paymentId}", Class::Reading),
             ("POST", "/payment/webhook", Class::Webhook),
             ("POST", "/providers/{provider}/callback/{capability}", Class::Webhook),

@@ -41,7 +41,7 @@ pub struct NewCheckout {
     #[schema(example = "user_123")]
     user_id: String,
     /// What the template's workflow is told once it is paid; pictures as data URLs or links. At most 50 keys.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>, example = json!({ "imageUrl": "https://example.com/image.jpg" }))]
     metadata: Option<Map<String, Value>>,
 }
 

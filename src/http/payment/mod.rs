@@ -1,4 +1,4 @@
-//! `/payment`: what is bought, how the payer comes back, what the gateway says, and money that goes back.
+//! `/payment`: what is bought, how the payer comes back, and what the gateway says. Money that goes back is in `refunds`.
 //!
 //! Nothing a browser says about money is believed: the gateway is asked. What the gateway says is written down before it
 //! is answered.
@@ -8,10 +8,12 @@ pub(super) mod back;
 pub(super) mod checkout;
 pub(super) mod details;
 pub(super) mod health;
+pub(super) mod held;
 mod page;
+pub(super) mod received;
 pub mod reconcile;
-pub(super) mod refund;
-mod view;
+pub(super) mod settling;
+pub(super) mod view;
 pub(super) mod webhook;
 
 use actix_web::web::{self, ServiceConfig};
@@ -19,6 +21,8 @@ use actix_web::web::{self, ServiceConfig};
 use super::guard::{get_and_head, resource};
 use crate::domain::money::{Currency, Money};
 use crate::domain::rail::Rail;
+
+pub use checkout::METADATA_KEYS_MAX;
 
 /// What credits cost, and who is paid.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,13 +54,19 @@ pub(super) fn routes(config: &mut ServiceConfig) {
         .service(resource("/payment/cancel", |at| at.route(web::get().to(back::cancel))))
         .service(resource("/payment/history", |at| at.route(get_and_head().to(details::history))))
         .service(resource("/payment/health", |at| at.route(get_and_head().to(health::health))))
-        .service(resource("/payment/refund/{paymentId}", |at| at.route(web::post().to(refund::refund))))
         .service(resource("/ops/attention", |at| at.route(get_and_head().to(attention::list))))
+        .service(resource("/ops/payments", |at| at.route(web::post().to(received::receive))))
         .service(resource("/ops/payments/reconcile", |at| at.route(web::post().to(reconcile::reconcile))))
         .service(resource("/ops/payments/{paymentId}/sync", |at| at.route(web::post().to(reconcile::sync))))
+        .service(resource("/ops/payments/{paymentId}/withdraw", |at| at.route(web::post().to(received::withdraw))))
+        .service(resource("/ops/payments/{paymentId}/release", |at| at.route(web::post().to(held::release))))
+        .service(resource("/ops/payments/{paymentId}/give-back", |at| at.route(web::post().to(held::give_back))))
         .service(resource("/ops/payments/{paymentId}/acknowledge", |at| {
             at.route(web::post().to(attention::acknowledge))
         }))
+        .service(resource("/ops/refunds/{refundId}/sync", |at| at.route(web::post().to(settling::sync))))
+        .service(resource("/ops/refunds/{refundId}/paid", |at| at.route(web::post().to(settling::paid))))
+        .service(resource("/ops/refunds/{refundId}/failed", |at| at.route(web::post().to(settling::failed))))
         .service(resource("/ops/inputs/{inputId}/replay", |at| at.route(web::post().to(attention::replay))))
         .service(resource("/payment/{paymentId}", |at| at.route(get_and_head().to(details::details))));
 }

@@ -50,6 +50,8 @@ pub struct PaymentView {
     refunded_amount: i64,
     /// What a dispute holds back or took, in minor units.
     disputed_amount: i64,
+    /// What its receiver has withdrawn, in minor units.
+    withdrawn_amount: i64,
     /// A person should look at it, or at its execution.
     attention: bool,
     /// Why the latest attempt to pay was declined, or why it failed.
@@ -80,6 +82,7 @@ impl PaymentView {
             receiver_id: state.receiver.clone(),
             refunded_amount: state.amounts.refunded,
             disputed_amount: state.amounts.disputed,
+            withdrawn_amount: state.withdrawn,
             attention,
             failure: state.failure.clone().or_else(|| state.declined.clone()),
             created_at: rfc3339(state.created_at),
@@ -117,7 +120,7 @@ pub(super) async fn find(state: &State, caller: &Caller, id: &str) -> Result<Kno
 }
 
 /// Waits until what `read` gives is as wanted, or the limit is over: what is known then.
-pub(super) async fn wait_until<T>(
+pub(in crate::http) async fn wait_until<T>(
     mut news: Option<Watcher>,
     limit: Duration,
     read: impl AsyncFn() -> Result<T, Error>,

@@ -23,7 +23,7 @@ use crate::http::front::Door;
 use crate::http::{State, body, openapi};
 use crate::runtime::engine::Birth;
 use crate::runtime::journal::MessageId;
-use crate::store::payments;
+use crate::store::{payments, refunds};
 
 const PROCESSED: &str = "Webhook processed successfully";
 
@@ -40,8 +40,8 @@ pub(super) enum Meaning {
 }
 
 /// An event of the gateway, signed as Stripe does.
-#[utoipa::path(post, path = "/payment/webhook", tag = "payment", security(()),
-    params(("stripe-signature" = String, Header)),
+#[utoipa::path(post, path = "/payment/webhook", tag = "payment",
+    security(("webhook_signature" = [])),
     request_body(content = Object, description = "The event"),
     responses((status = 200, description = "It was written down", body = openapi::Bare),
         (status = 400, description = "It cannot be read", body = openapi::Failure),
@@ -201,7 +201,7 @@ fn read_dispute(dispute: &Dispute, step: DisputeStep) -> Option<rail::Dispute> {
 /// The payment of a refund that carries our id.
 async fn of_refund(state: &State, refund: &gateway::Refund) -> Result<Option<PaymentId>, Error> {
     let Some(id) = refund.refund.as_deref().and_then(|id| RefundId::parse(id).ok()) else { return Ok(None) };
-    Ok(payments::read_refund(&state.database, id).await?.map(|refund| refund.request.payment))
+    Ok(refunds::read(&state.database, id).await?.map(|known| known.state.request.payment))
 }
 
 async fn known(state: &State, id: Option<PaymentId>) -> Result<Option<PaymentId>, Error> {

@@ -34,7 +34,7 @@ enum Operation {
 #[expect(dead_code, reason = "it documents what `bulk` reads field by field")]
 pub struct BulkOperation {
     /// The templates.
-    #[schema(min_items = 1, max_items = 100)]
+    #[schema(min_items = 1, max_items = 100, example = json!(["photo-to-video"]))]
     template_codes: Vec<String>,
     /// What is done to each.
     #[schema(pattern = "^(sync_stripe|activate|deactivate|delete)$", example = "activate")]

@@ -85,7 +85,7 @@ pub struct NewTemplate {
     /// The prompt for videos: `videoPrompt`, or `prompt` where the workflow makes videos alone.
     video_prompt: Option<String>,
     /// What the workflow is given unless the customer says otherwise.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     settings: Option<Map<String, Value>>,
     /// Who is paid.
     receiver_id: Option<String>,
@@ -124,7 +124,7 @@ pub struct ChangedTemplate {
     /// The prompt for videos.
     video_prompt: Option<String>,
     /// All settings anew.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     settings: Option<Map<String, Value>>,
     /// Who is paid.
     receiver_id: Option<String>,

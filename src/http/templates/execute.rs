@@ -25,7 +25,7 @@ pub struct NewExecution {
     #[schema(example = "data:image/jpeg;base64,...")]
     image_url: Option<String>,
     /// More for the workflow.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Option<Object>)]
     parameters: Option<Map<String, Value>>,
 }
 

@@ -80,7 +80,7 @@ pub struct Shown {
 
 /// The active templates, by code.
 #[utoipa::path(get, path = "/templates", tag = "templates",
-    params(("type" = Option<String>, Query, pattern = "^(IMAGE|VIDEO)$", description = "Only those that make this"),
+    params(("type" = Option<String>, Query, pattern = "^(IMAGE|VIDEO)?$", description = "Only those that make this; empty is as not given"),
         ("tag" = Option<String>, Query, description = "Only those with this tag, in either case"),
         ("search" = Option<String>, Query, max_length = 100,
             description = "Only those with this in their code, name, description or tags, in either case"),

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Address, Verdict};
 use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
 use crate::runtime::journal::script::{Script, Step};
-use crate::runtime::journal::{Cell, ColumnType, Entry, Origin, StateTable, Unit, partition_of};
+use crate::runtime::journal::{Cell, Column, ColumnType, Entry, Origin, RecordTable, StateTable, Unit, partition_of};
 use crate::runtime::lease::Epoch;
 
 const CLAIMS: Shape<'static> = &[
@@ -110,6 +110,38 @@ pub(super) struct Shaped {
     fields: Vec<(&'static str, Holds)>,
     birth: Wording,
     update: Wording,
+    records: Option<ShapedRecords>,
+}
+
+/// A table of records with what scripts need of it.
+struct ShapedRecords {
+    name: String,
+    fields: Vec<(&'static str, Holds)>,
+    insert: Wording,
+}
+
+impl ShapedRecords {
+    fn new(table: &RecordTable) -> Self {
+        let mut fields = vec![("id", Holds::Text), ("actor", Holds::Text), ("at", Holds::Integer)];
+        fields.extend(table.columns.iter().map(field));
+        let names = fields.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
+        let places = (1..=fields.len()).map(|place| format!("?{place}")).collect::<Vec<_>>().join(", ");
+        let (name, table) = (format!("records {}", table.table), table.table);
+        let insert = Wording {
+            all: format!("INSERT INTO {table} ({names}) SELECT {names} FROM {{{name}}} AS v").into(),
+            each: format!("INSERT INTO {table} ({names}) VALUES ({places})").into(),
+        };
+        Self { name, fields, insert }
+    }
+}
+
+/// A kind's own column as a field that may be null.
+fn field(column: &Column) -> (&'static str, Holds) {
+    let holds = match column.holds {
+        ColumnType::Text => Holds::MaybeText,
+        ColumnType::Integer => Holds::MaybeInteger,
+    };
+    (column.name, holds)
 }
 
 impl Shaped {
@@ -124,13 +156,7 @@ impl Shaped {
             ("created_at", Holds::Integer),
             ("updated_at", Holds::Integer),
         ];
-        fields.extend(table.columns.iter().map(|column| {
-            let holds = match column.holds {
-                ColumnType::Text => Holds::MaybeText,
-                ColumnType::Integer => Holds::MaybeInteger,
-            };
-            (column.name, holds)
-        }));
+        fields.extend(table.columns.iter().map(field));
         let (births, updates) = (format!("births {}", table.table), format!("updates {}", table.table));
         // Each field's name with the parameter that holds it.
         let places = || fields.iter().enumerate().map(|(index, (name, _))| (*name, format!("?{}", index + 1)));
@@ -162,7 +188,8 @@ impl Shaped {
             )
             .into(),
         };
-        Self { table, births, updates, fields, birth, update }
+        let records = table.records.as_ref().map(ShapedRecords::new);
+        Self { table, births, updates, fields, birth, update, records }
     }
 }
 
@@ -181,16 +208,23 @@ pub(super) fn flaw(unit: &Unit, known: &BTreeMap<&'static str, Shaped>) -> Optio
     if beyond(unit.expected) || beyond(unit.version()) || !versions.eq(unit.expected + 1..=unit.version()) {
         return Some(format!("the decisions of {actor} on version {} do not follow each other", unit.expected));
     }
-    let fits = |(cell, column): (&Cell, &super::Column)| {
-        matches!((cell, column.holds), (Cell::Text(_), ColumnType::Text) | (Cell::Integer(_), ColumnType::Integer))
-    };
-    let cells = &unit.state.cells;
-    if cells.len() != unit.table.columns.len() || !cells.iter().zip(unit.table.columns).all(fits) {
+    if !fit(&unit.state.cells, unit.table.columns) {
         return Some(format!("the state of {actor} does not fit the columns of `{}`", unit.table.table));
+    }
+    let columns = unit.table.records.map(|records| records.columns);
+    if !unit.records.iter().all(|record| columns.is_some_and(|columns| fit(&record.cells, columns))) {
+        return Some(format!("a record of {actor} does not fit the columns of its table"));
     }
     texts(unit)
         .any(|text| text.as_bytes().contains(&0))
         .then(|| format!("a unit of {actor} holds the character U+0000"))
+}
+
+fn fit(cells: &[Cell], columns: &[Column]) -> bool {
+    let fits = |(cell, column): (&Cell, &Column)| {
+        matches!((cell, column.holds), (Cell::Text(_), ColumnType::Text) | (Cell::Integer(_), ColumnType::Integer))
+    };
+    cells.len() == columns.len() && cells.iter().zip(columns).all(fits)
 }
 
 /// Every text a unit brings.
@@ -204,7 +238,9 @@ fn texts(unit: &Unit) -> impl Iterator<Item = &str> {
         [post.id.as_str(), post.to.as_str(), &*post.lane, &*post.body, turn]
     });
     let claim = unit.claim.iter().flat_map(|claim| [&*claim.name, &*claim.fingerprint, &*claim.answer]);
-    let cells = unit.state.cells.iter().filter_map(|cell| match cell {
+    let recorded = unit.records.iter().flat_map(|record| &record.cells);
+    let ids = unit.records.iter().map(|record| record.id.as_str());
+    let cells = unit.state.cells.iter().chain(recorded).filter_map(|cell| match cell {
         Cell::Text(text) => text.as_deref(),
         Cell::Integer(_) => None,
     });
@@ -214,12 +250,14 @@ fn texts(unit: &Unit) -> impl Iterator<Item = &str> {
         .chain(posts)
         .chain(claim)
         .chain(cells)
+        .chain(ids)
         .chain(unit.settled.iter().map(super::MessageId::as_str))
 }
 
 /// How many rows a unit writes, and roughly how many bytes.
 pub(super) fn weight(unit: &Unit) -> (usize, usize) {
-    let rows = 1 + unit.entries.len() + unit.posts.len() + unit.settled.len() + usize::from(unit.claim.is_some());
+    let beside = unit.posts.len() + unit.records.len() + unit.settled.len() + usize::from(unit.claim.is_some());
+    let rows = 1 + unit.entries.len() + beside;
     (rows, texts(unit).map(str::len).sum())
 }
 
@@ -232,6 +270,7 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
     claims(&mut script, &units);
     for shaped in known.values() {
         states(&mut script, &units, shaped);
+        records(&mut script, &units, shaped);
     }
     traces(&mut script, &units);
     history(&mut script, &units);
@@ -294,10 +333,7 @@ fn states<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
             time(first),
             time(last),
         ];
-        let cells = unit.state.cells.iter().map(|cell| match cell {
-            Cell::Text(text) => text.as_deref().into(),
-            Cell::Integer(number) => number.map_or(Datum::Null, Datum::Integer),
-        });
+        let cells = unit.state.cells.iter().map(datum);
         let rows = if unit.expected == 0 { &mut births } else { &mut updates };
         rows.push(row.into_iter().chain(cells));
     }
@@ -319,6 +355,26 @@ fn traces<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
     }
     add(script, called, &TRACE, true);
     add(script, heirs, &INHERIT_TRACE, false);
+}
+
+fn datum(cell: &Cell) -> Datum<'_> {
+    match cell {
+        Cell::Text(text) => text.as_deref().into(),
+        Cell::Integer(number) => number.map_or(Datum::Null, Datum::Integer),
+    }
+}
+
+fn records<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
+    let Some(table) = &shaped.records else { return };
+    let mut rows = Source::new(&table.name, &table.fields);
+    for unit in units.iter().filter(|unit| unit.table == shaped.table) {
+        let at = Datum::Integer(unit.entries.last().map_or(0, |entry| entry.now.0));
+        for record in &unit.records {
+            let row = [Datum::Text(record.id.as_str()), Datum::Text(unit.actor.key()), at];
+            rows.push(row.into_iter().chain(record.cells.iter().map(datum)));
+        }
+    }
+    add(script, rows, &table.insert, true);
 }
 
 fn history<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {

@@ -142,6 +142,27 @@ pub struct StateTable {
     pub table: &'static str,
     /// The kind's own columns.
     pub columns: &'static [Column],
+    /// Where the records of the kind go, if it has any.
+    pub records: Option<RecordTable>,
+}
+
+/// Where a kind's records go: rows that its decisions order, written in the commit of the decision and never changed. Each such
+/// table has the columns `id` (of the order, primary key), `actor` (the address's key), `at` (milliseconds), and its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RecordTable {
+    /// The table's name.
+    pub table: &'static str,
+    /// Its own columns.
+    pub columns: &'static [Column],
+}
+
+/// A row for a [`RecordTable`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// The id of the order.
+    pub id: MessageId,
+    /// Values for the table's own columns, in their order.
+    pub cells: Vec<Cell>,
 }
 
 /// The state of an actor as a unit leaves it.
@@ -209,6 +230,8 @@ pub struct Unit {
     pub state: StateRow,
     /// Effects that must happen from now on. None of them is settled by this same unit.
     pub posts: Vec<Envelope>,
+    /// Rows for the kind's table of records.
+    pub records: Vec<Record>,
     /// Effects that are settled: the messages handled, and what was cancelled. Rows that don't exist are no error.
     pub settled: Vec<MessageId>,
     /// The name this birth takes, if any.

@@ -274,18 +274,24 @@ impl Journal {
         if old.is_empty() {
             return Ok(Pruned { rows: 0, next });
         }
-        let rows = self
-            .write("prune the journals of", kind, async |database| {
-                let mut actors = Source::new("actors", ACTOR);
-                for actor in &old {
-                    actors.push([Datum::Text(actor)]);
-                }
-                let sql = "DELETE FROM journal WHERE actor IN (SELECT actor FROM {actors} AS v)";
-                let statement = self.shared.dialect.query(sql, &[actors], Vec::new());
-                Ok(database.execute_raw(statement).await?.rows_affected())
-            })
-            .await?;
-        Ok(Pruned { rows, next })
+        Ok(Pruned { rows: self.forget(&old).await?, next })
+    }
+
+    /// Drops the journals of actors; how many rows. Their state rows stay and refuse late messages.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn forget(&self, actors: &[String]) -> Result<u64, Error> {
+        self.write("prune the journals of", "actors", async |database| {
+            let mut source = Source::new("actors", ACTOR);
+            for actor in actors {
+                source.push([Datum::Text(actor)]);
+            }
+            let sql = "DELETE FROM journal WHERE actor IN (SELECT actor FROM {actors} AS v)";
+            let statement = self.shared.dialect.query(sql, &[source], Vec::new());
+            Ok(database.execute_raw(statement).await?.rows_affected())
+        })
+        .await
     }
 
     /// Forgets up to `limit` claims that have expired; how many.

@@ -8,7 +8,7 @@ use crate::runtime::fold::Failed;
 use crate::runtime::journal::{DECIDE, Entry, Envelope, MessageId, Outcome, StateRow, StateTable, Unit};
 use crate::runtime::kind::Undecided;
 
-static CLERKS: StateTable = StateTable { kind: "clerk", table: "clerks", columns: &[] };
+static CLERKS: StateTable = StateTable { kind: "clerk", table: "clerks", columns: &[], records: None };
 const RENDER: &str = "render";
 
 fn clerk() -> Address {
@@ -43,6 +43,7 @@ fn unit(message: &str, expected: u64, posts: Vec<Envelope>) -> Arc<Unit> {
         entries: vec![entry],
         state: StateRow { status: "sitting", schema: 1, state: "{}".to_owned(), cells: Vec::new() },
         posts,
+        records: Vec::new(),
         settled: vec![message.into()],
         claim: None,
         origin: None,

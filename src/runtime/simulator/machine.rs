@@ -390,10 +390,10 @@ impl Machine for Link {
     }
 }
 
-static ACCOUNTS: StateTable = StateTable { kind: "account", table: "accounts", columns: &[] };
-static TRANSFERS: StateTable = StateTable { kind: "transfer", table: "transfers", columns: &[] };
-static COUNTERS: StateTable = StateTable { kind: "counter", table: "counters", columns: &[] };
-static LINKS: StateTable = StateTable { kind: "link", table: "links", columns: &[] };
+static ACCOUNTS: StateTable = StateTable { kind: "account", table: "accounts", columns: &[], records: None };
+static TRANSFERS: StateTable = StateTable { kind: "transfer", table: "transfers", columns: &[], records: None };
+static COUNTERS: StateTable = StateTable { kind: "counter", table: "counters", columns: &[], records: None };
+static LINKS: StateTable = StateTable { kind: "link", table: "links", columns: &[], records: None };
 
 /// The kind of `actor`.
 pub fn kind_of(actor: &Address) -> &'static dyn Kind {

@@ -68,7 +68,7 @@ fn watchers_of_one_actor_are_bounded_too_and_leave_room_when_they_go() {
 
 /// A clerk's decision.
 fn unit(name: &str, expected: u64) -> Arc<Unit> {
-    static CLERKS: StateTable = StateTable { kind: "clerk", table: "clerks", columns: &[] };
+    static CLERKS: StateTable = StateTable { kind: "clerk", table: "clerks", columns: &[], records: None };
     let state = StateRow { status: "busy", schema: 1, state: "{}".into(), cells: Vec::new() };
     let (posts, settled) = (Vec::new(), Vec::new());
     let entry = Entry {
@@ -80,6 +80,7 @@ fn unit(name: &str, expected: u64) -> Arc<Unit> {
     };
     let actor = actor(name);
     let entries = vec![entry];
+    let records = Vec::new();
     Arc::new(Unit {
         actor,
         table: &CLERKS,
@@ -87,6 +88,7 @@ fn unit(name: &str, expected: u64) -> Arc<Unit> {
         entries,
         state,
         posts,
+        records,
         settled,
         claim: None,
         origin: None,

@@ -9,8 +9,12 @@ use mixvideo::runtime::kind::{Hosted, Kind};
 use serde::{Deserialize, Serialize};
 
 /// Lives in the table of inputs, which has the right shape.
-pub static TOYS: StateTable =
-    StateTable { kind: "toy", table: "inputs", columns: &[Column { name: "concerns", holds: ColumnType::Text }] };
+pub static TOYS: StateTable = StateTable {
+    kind: "toy",
+    table: "inputs",
+    columns: &[Column { name: "concerns", holds: ColumnType::Text }],
+    records: None,
+};
 
 pub struct Toy;
 

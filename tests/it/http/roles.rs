@@ -9,7 +9,7 @@ use crate::server::{now, send, served};
 
 /// An address of a route, of nothing that is there.
 pub fn example_path(route: &str) -> String {
-    let path = route.replace("{id:.*}", "task/x").replace("{key:.*}", "k");
+    let path = route.replace("{id:.*}", "task/x").replace("{key:.*}", "k").replace("{file:.*}", "index.html");
     path.replace("{taskId}", "nobody").replace("{code}", "nothing").replace(['{', '}'], "")
 }
 

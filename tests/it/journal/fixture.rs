@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use mixvideo::domain::{Address, EffectNo, Timestamp, Verdict};
 use mixvideo::runtime::journal::{
-    Cell, Claim, Column, ColumnType, DECIDE, Entry, Envelope, Journal, MessageId, Options, Outcome, StateRow,
-    StateTable, Unit, migrate,
+    Cell, Claim, Column, ColumnType, DECIDE, Entry, Envelope, Journal, MessageId, Options, Outcome, Record,
+    RecordTable, StateRow, StateTable, Unit, migrate,
 };
 use mixvideo::runtime::retry::Policy;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection};
@@ -50,10 +50,14 @@ pub static VESSELS: StateTable = StateTable {
     kind: "vessel",
     table: "vessels",
     columns: &[column("name", ColumnType::Text), column("weight", ColumnType::Integer)],
+    records: Some(RecordTable {
+        table: "logbook",
+        columns: &[column("port", ColumnType::Text), column("cargo", ColumnType::Integer)],
+    }),
 };
 
 /// A second kind, without columns of its own.
-pub static HARBOURS: StateTable = StateTable { kind: "harbour", table: "harbours", columns: &[] };
+pub static HARBOURS: StateTable = StateTable { kind: "harbour", table: "harbours", columns: &[], records: None };
 
 /// An opened journal on a database of its own.
 pub struct Fixture {
@@ -85,6 +89,9 @@ impl Fixture {
         for sql in [
             format!("CREATE TABLE vessels ({common}, name TEXT CHECK (length(name) <= 20), weight BIGINT)"),
             format!("CREATE TABLE harbours ({common})"),
+            "CREATE TABLE logbook (id TEXT NOT NULL PRIMARY KEY, actor TEXT NOT NULL, at BIGINT NOT NULL, port TEXT, \
+             cargo BIGINT CHECK (cargo < 1000))"
+                .to_owned(),
         ] {
             database.execute_unprepared(&sql).await.unwrap();
         }
@@ -177,11 +184,18 @@ pub fn unit(actor: &Address, expected: u64, messages: &[&str]) -> Unit {
         entries,
         state,
         posts: Vec::new(),
+        records: Vec::new(),
         settled: Vec::new(),
         claim: None,
         origin: None,
         epoch: None,
     }
+}
+
+/// A row of the logbook, ordered by the last decision of `unit`.
+pub fn record(unit: &Unit, index: u32, port: Option<&str>, cargo: Option<i64>) -> Record {
+    let cells = vec![Cell::Text(port.map(str::to_owned)), Cell::Integer(cargo)];
+    Record { id: effect(&unit.actor, unit.version(), index), cells }
 }
 
 /// The effect at `index` of the decision that made `version` of `actor`.

@@ -6,5 +6,6 @@ mod fixture;
 mod histories;
 mod outbox;
 mod poison;
+mod records;
 mod traces;
 mod units;

@@ -318,6 +318,10 @@ async fn every_entity_reads_its_table(backend: Backend) {
     rows::claim::Entity::find().all(&database).await.unwrap();
     rows::task::Entity::find().all(&database).await.unwrap();
     rows::input::Entity::find().all(&database).await.unwrap();
+    rows::payment::Entity::find().all(&database).await.unwrap();
+    rows::refund::Entity::find().all(&database).await.unwrap();
+    rows::account::Entity::find().all(&database).await.unwrap();
+    rows::posting::Entity::find().all(&database).await.unwrap();
     rows::template::Entity::find().all(&database).await.unwrap();
     rows::api_key::Entity::find().all(&database).await.unwrap();
     rows::workflow_definition::Entity::find().all(&database).await.unwrap();

@@ -8,6 +8,7 @@ mod joining;
 mod killers;
 mod limits;
 mod redis_away;
+mod refunds;
 mod rolling;
 mod sharing;
 mod sleepers;

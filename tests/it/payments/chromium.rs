@@ -1,15 +1,15 @@
-//! What a payer sees and clicks, in a real browser: a card that is declined, one that is not, the bar, the video.
+//! What a customer sees and clicks, in a real browser: the shop, a card that is declined, one that is not, the bar, the
+//! video.
 
 use std::process::Stdio;
 use std::time::Duration;
 
-use reqwest::Method;
 use rustix::process::Signal;
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{ChildStdout, Command};
 
-use crate::crash::service::{Service, data_url, longer_film, png, signal, until};
+use crate::crash::service::{Service, longer_film, png, signal, until};
 use crate::oidc::provider::directory;
 
 /// Far longer than anything here takes on a busy machine.
@@ -22,26 +22,30 @@ async fn seen(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
 }
 
 #[tokio::test]
-async fn a_payer_pays_in_a_browser_watches_the_bar_and_plays_the_video() {
+async fn a_customer_chooses_pays_watches_the_bar_and_plays_the_video_in_a_browser() {
     let mut service = Service::sqlite().await;
     service.define("video-generation-workflow.toml", &longer_film());
     service.start_with_templates().await;
     let caller = service.caller.clone();
-    let order = json!({ "userId": "user_123", "metadata": { "imageUrl": data_url(&png()) } });
-    let checkout = caller.request(Method::POST, "/payment/checkout/photo-to-video").json(&order);
-    let opened = caller.ask(checkout).await.unwrap();
-    let text = |field: &str| opened.data()[field].as_str().unwrap().to_owned();
-    let (payment, url) = (format!("/payment/{}", text("paymentId")), text("url"));
+    let picture = tempfile::Builder::new().suffix(".png").tempfile().unwrap();
+    std::fs::write(picture.path(), png()).unwrap();
 
     let mut browser = Command::new("node");
-    browser.arg("buy.mjs").arg(&url).current_dir(directory()).kill_on_drop(true).stdout(Stdio::piped());
-    let mut browser = browser.spawn().unwrap();
+    browser.arg("buy.mjs").arg(format!("{}/sandbox/shop", caller.base())).arg("Photo to Video").arg(picture.path());
+    browser.args(std::env::var_os("SCREENSHOTS"));
+    let mut browser = browser.current_dir(directory()).kill_on_drop(true).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(browser.stdout.take().unwrap()).lines();
 
+    let shop = seen(&mut lines).await;
+    assert_eq!((&shop["price"], &shop["shown"]), (&json!("10.00 USD"), &json!(64)), "{shop}");
+    assert!(shop["offers"].as_u64().unwrap() > 5, "{shop}");
     let checkout = seen(&mut lines).await;
     assert!(checkout["page"].as_str().unwrap().contains("Sandbox: no money moves."), "{checkout}");
     assert!(checkout["declined"].as_str().unwrap().contains("declined"), "{checkout}");
-    assert_eq!(caller.get(&payment).await.data()["status"], "pending");
+    let listed = caller.get("/ops/actors?kind=payment").await.data().clone();
+    let payment = format!("/{}", listed["actors"][0]["id"].as_str().unwrap());
+    let ordered = caller.get(&payment).await.data().clone();
+    assert_eq!(ordered["userId"], "sandbox-customer", "{ordered}");
 
     until("it is paid", async || caller.get(&payment).await.data()["executionId"].is_string()).await;
     let task = caller.get(&payment).await.data()["taskId"].as_str().unwrap().to_owned();
@@ -58,6 +62,7 @@ async fn a_payer_pays_in_a_browser_watches_the_bar_and_plays_the_video() {
     assert_eq!((&ready["title"], &ready["bars"]), (&json!("It is ready"), &json!(0)), "{ready}");
     let film = &ready["film"];
     assert_eq!((&film["width"], &film["height"], &film["ended"]), (&json!(640), &json!(360), &json!(true)), "{ready}");
+    assert!(film["moved"].as_f64().unwrap() > 1.0, "it plays: {ready}");
     assert!((film["seconds"].as_f64().unwrap() - 2.0).abs() < 0.2, "{ready}");
     assert_eq!((&ready["complaints"], &ready["elsewhere"]), (&json!([]), &json!([])), "{ready}");
     assert!(tokio::time::timeout(LIMIT, browser.wait()).await.expect("the browser ends").unwrap().success());

@@ -1,10 +1,12 @@
-//! `kill -9` between the steps of a checkout, of a payment and of a webhook: each payment is executed once all the same.
+//! `kill -9` between the steps of a checkout, a payment, a webhook, a refund and a look of the reconciler: each payment is
+//! executed once and given back once all the same.
 
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::crash::records::count;
 use crate::crash::service::{Caller, LIMIT, Service};
 use crate::server::Answer;
 
@@ -12,6 +14,8 @@ const PAYERS: usize = 6;
 /// Payments of one payer.
 const PAYMENTS: usize = 4;
 const KILLS: u64 = 8;
+/// What each payer wants back.
+const BACK: i64 = 400;
 /// A living server answers long before.
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
@@ -34,8 +38,8 @@ async fn insist(caller: &Caller, method: Method, path: &str, key: Option<&str>, 
     }
 }
 
-/// Buys and pays; the payment's id once it is completed.
-async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
+/// Buys and pays; the payment's id once it is completed. A payer who comes back makes the payment ask, every other time.
+async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
     let key = format!("payer-{number}-{turn}");
     let order = json!({ "userId": "user_123" });
     let opened = insist(caller, Method::POST, "/payment/checkout/test-noop", Some(&key), Some(&order)).await;
@@ -49,7 +53,7 @@ async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
             return id;
         }
         assert!(begun.elapsed() < LIMIT, "{id} is paid and never completed: {}", shown.body);
-        if turn.is_multiple_of(2) {
+        if comes_back && turn.is_multiple_of(2) {
             let back = format!("/payment/success?session_id={session}&payment_id={id}");
             insist(caller, Method::GET, &back, None, None).await;
         }
@@ -57,26 +61,54 @@ async fn payer(caller: &Caller, number: usize, turn: usize) -> String {
     }
 }
 
-#[tokio::test]
-async fn what_is_paid_is_executed_once_through_kills() {
+/// The same, who then wants a part back.
+async fn unhappy_payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
+    let id = payer(caller, number, turn, comes_back).await;
+    let (path, key) = (format!("/payment/refund/{id}"), format!("payer-{number}-{turn}-back"));
+    let wanted = json!({ "reason": "user_request", "amount": BACK });
+    let refund = insist(caller, Method::POST, &path, Some(&key), Some(&wanted)).await;
+    assert_eq!(refund.data()["amount"], BACK);
+    id
+}
+
+/// A service that sells nothing for 1000 cents, at the same address after every kill: payers come back to where they were
+/// sent.
+async fn shop(settings: &[(&str, &str)]) -> Service {
     let mut service = Service::sqlite().await;
-    // The same address after every kill: payers come back to where they were sent.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     service.set("SERVER__BIND", free);
+    for (key, value) in settings {
+        service.set(*key, value);
+    }
     service.start_with_templates().await;
-    let caller = service.caller.clone();
     let template = json!({
         "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
         "templateType": "VIDEO", "workflow": "noop", "tags": [],
     });
-    insist(&caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    insist(&service.caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    service
+}
+
+#[tokio::test]
+async fn what_is_paid_is_executed_once_and_given_back_once_through_kills() {
+    through_kills(&[], true).await;
+}
+
+#[tokio::test]
+async fn what_no_webhook_tells_is_found_by_the_reconciler_through_kills() {
+    through_kills(&[("PAYMENTS__SANDBOX_FAULTS", "lost_webhooks"), ("PAYMENTS__RECONCILE_SECONDS", "1")], false).await;
+}
+
+async fn through_kills(settings: &[(&str, &str)], comes_back: bool) {
+    let mut service = shop(settings).await;
+    let caller = service.caller.clone();
     let payers: Vec<_> = (0..PAYERS)
         .map(|number| {
             let caller = caller.clone();
             tokio::spawn(async move {
                 let mut paid = Vec::new();
                 for turn in 0..PAYMENTS {
-                    paid.push(payer(&caller, number, turn).await);
+                    paid.push(unhappy_payer(&caller, number, turn, comes_back).await);
                 }
                 paid
             })
@@ -97,17 +129,75 @@ async fn what_is_paid_is_executed_once_through_kills() {
         loop {
             let actor = caller.get(&format!("/ops/actors/payment/{id}")).await;
             let state = &actor.data()["state"];
-            if state["standing"] == "completed" {
-                assert_eq!(state["amounts"]["captured"], 1000);
+            let amounts = &state["amounts"];
+            if state["standing"] == "completed" && amounts["refunded"] == BACK {
+                assert_eq!((&amounts["captured"], &amounts["reserved"]), (&json!(1000), &json!(0)));
                 break;
             }
-            assert!(begun.elapsed() < LIMIT, "{id} was not executed: {state}");
+            assert!(begun.elapsed() < LIMIT, "{id} was not executed and given back: {state}");
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
-    // As many tasks and payments as were paid for, and not one more.
-    for kind in ["task", "payment"] {
+    // As many tasks, payments and refunds as were paid for, and not one more; at the gateway too.
+    let database = service.database().await;
+    let made = count(&database, "SELECT COUNT(*) FROM sandbox_objects WHERE kind = 'refund'").await;
+    assert_eq!(usize::try_from(made).unwrap(), paid.len(), "refunds at the gateway");
+    for kind in ["task", "payment", "refund"] {
         let listed = caller.get(&format!("/ops/actors?kind={kind}&limit=100")).await;
         assert_eq!(listed.data()["actors"].as_array().unwrap().len(), paid.len(), "{kind}");
     }
+}
+
+/// Asks for a refund of everything and waits for its end.
+async fn refunder(caller: &Caller, payment: &str, number: usize) {
+    let (path, key) = (format!("/payment/refund/{payment}"), format!("refund-{number}"));
+    let begun = Instant::now();
+    loop {
+        let answer = insist(caller, Method::POST, &path, Some(&key), Some(&json!({ "reason": "user_request" }))).await;
+        if answer.data()["status"] == "succeeded" {
+            return;
+        }
+        assert_eq!(answer.data()["status"], "pending", "{}", answer.body);
+        assert!(begun.elapsed() < LIMIT, "the refund of {payment} never ends: {}", answer.body);
+    }
+}
+
+#[tokio::test]
+async fn what_is_refunded_is_refunded_once_through_kills_by_a_gateway_that_loses_its_answers() {
+    let mut service = shop(&[("PAYMENTS__SANDBOX_FAULTS", "lost_answers")]).await;
+    let caller = service.caller.clone();
+    let mut payments = Vec::new();
+    for turn in 0..PAYERS {
+        payments.push(payer(&caller, 0, turn, true).await);
+    }
+    let refunders: Vec<_> = payments
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(number, payment)| {
+            let caller = caller.clone();
+            tokio::spawn(async move { refunder(&caller, &payment, number).await })
+        })
+        .collect();
+    for kill in 0..KILLS {
+        tokio::time::sleep(Duration::from_millis(60 + 130 * (kill % 5))).await;
+        service.kill().await;
+        service.start().await;
+    }
+    for refunder in refunders {
+        refunder.await.unwrap();
+    }
+    let database = service.database().await;
+    let begun = Instant::now();
+    loop {
+        let shown = service.told(&["doctor", "--ledger", "--json"]).await;
+        let shown: Value = serde_json::from_str(&shown).unwrap();
+        if shown["books"]["underWay"] == 0 {
+            assert_eq!(shown["ok"], true);
+            break;
+        }
+        assert!(begun.elapsed() < LIMIT, "something is always under way: {shown}");
+    }
+    let refunds = count(&database, "SELECT COUNT(*) FROM sandbox_objects WHERE kind = 'refund'").await;
+    assert_eq!(usize::try_from(refunds).unwrap(), payments.len());
 }

@@ -5,9 +5,13 @@ mod back;
 mod buyers;
 mod checkout;
 mod chromium;
+mod held;
 mod kills;
+mod ledger;
 mod reconcile;
 mod refunds;
+mod retention;
+mod shop;
 mod stripe;
 mod webhooks;
 

@@ -21,7 +21,7 @@ async fn until_completed(server: &Server, bought: &Bought) -> Value {
     server.until(&bought.path(), |data| data["status"] == "completed").await
 }
 
-async fn paid(server: &Server, double: &Double) -> Bought {
+pub async fn paid(server: &Server, double: &Double) -> Bought {
     let bought = buy(server, "noop").await;
     double.world().pay(&bought.session);
     tell(server, double).await;

@@ -2,8 +2,10 @@
 //! that they are tried against, which is itself held to account by Stripe's description and its own SDK.
 
 pub mod double;
+mod emulate;
 mod events;
 mod faults;
+mod recorded;
 mod refunds;
 mod sandbox;
 mod sdk;

@@ -112,6 +112,11 @@ impl World {
         }
     }
 
+    /// Adds an object behind everyone's back.
+    pub fn insert(&mut self, object: Value) {
+        self.put(object);
+    }
+
     /// Changes an object behind everyone's back, as somebody in the dashboard would.
     pub fn set(&mut self, id: &str, field: &str, value: Value) {
         let mut object = self.get(id).unwrap();
@@ -186,21 +191,20 @@ impl World {
     /// A post, with its key minded: the same again is answered as before.
     pub fn post(&mut self, path: &str, key: Option<&str>, form: &Value, base: &str) -> Answer {
         if let Some(kept) = key.and_then(|key| self.keys.get(key)) {
-            if kept.path != path {
-                let message =
-                    "Keys for idempotent requests can only be used for the same endpoint they were first used for.";
-                return (400, objects::error("idempotency_error", "", message), false);
-            }
-            if kept.form != *form {
-                let message =
-                    "Keys for idempotent requests can only be used with the same parameters they were first used with.";
-                return (400, objects::error("idempotency_error", "", message), false);
+            if kept.path != path || kept.form != *form {
+                let message = format!(
+                    "Keys for idempotent requests can only be used with the same parameters they were first used with. \
+                     Try using a key other than '{}' if you meant to execute a different request.",
+                    key.unwrap_or_default()
+                );
+                return (400, objects::error("idempotency_error", "", &message), false);
             }
             return (kept.status, kept.body.clone(), true);
         }
         let (status, body, _) = self.posted(path, form, base);
-        // What fails its checks is not kept (docs.stripe.com/api/idempotent_requests).
-        if status == 200 {
+        // What fails its checks is not kept (docs.stripe.com/api/idempotent_requests); a refund that was tried is.
+        let tried = path == "/v1/refunds" && status == 400 && body["error"]["code"] != "parameter_invalid_integer";
+        if status == 200 || tried {
             self.keep(path, key, form, status, &body);
         }
         (status, body, false)
@@ -270,7 +274,9 @@ impl World {
                 }
             },
             ["prices"] => match form["product"].as_str() {
-                Some(product) if self.get(product).is_none() => return missing("product", product),
+                Some(product) if self.get(product).is_none() => {
+                    return failed(400, "resource_missing", &format!("No such product: '{product}'"));
+                }
                 _ => objects::price(&self.fresh("price"), form, now()),
             },
             ["prices", id] => match self.get(id) {
