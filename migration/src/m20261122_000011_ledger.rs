@@ -34,7 +34,7 @@ impl MigrationTrait for Migration {
                 ),
                 "CREATE INDEX ledger_actor ON ledger (actor)".to_owned(),
                 "CREATE INDEX ledger_payment ON ledger (payment_id)".to_owned(),
-                "CREATE INDEX payments_receiver ON payments (receiver_id, id)".to_owned(),
+                "CREATE INDEX payments_of_receiver ON payments (receiver_id, id)".to_owned(),
             ],
         )
         .await?;

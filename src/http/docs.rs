@@ -12,11 +12,11 @@ use super::error::Error;
 use super::guard::{get_and_head, resource};
 use super::openapi;
 
-/// What the pages may load and ask: this service alone. Their scripts are files; their styles are set by scripts too.
+/// What the pages may load and ask: this service alone; `browsers` adds who may frame them. Their scripts are files; their styles are set by scripts too.
 const POLICY: (HeaderName, &str) = (
     header::CONTENT_SECURITY_POLICY,
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
-     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+     connect-src 'self'; base-uri 'none'; form-action 'none'",
 );
 
 /// Adds the routes.
@@ -49,8 +49,6 @@ pub(super) async fn file(path: Path<String>) -> Result<HttpResponse, Error> {
     Ok(response
         .insert_header(POLICY)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
-        .insert_header((header::X_CONTENT_TYPE_OPTIONS, "nosniff"))
-        .insert_header((header::REFERRER_POLICY, "no-referrer"))
         .content_type(found.content_type)
         .body(found.bytes.into_owned()))
 }

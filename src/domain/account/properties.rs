@@ -394,7 +394,7 @@ impl World {
         for round in 0..400 {
             while !self.mail.is_empty() {
                 let unborn = |mail: &Mail| {
-                    self.actors.get(&mail.to).is_none()
+                    !self.actors.contains_key(&mail.to)
                         && matches!(mail.to.kind(), "refund")
                         && !mail.body.starts_with("{\"request\"")
                 };

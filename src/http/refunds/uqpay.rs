@@ -97,7 +97,7 @@ pub struct UqpayRefund {
     /// When it was asked for: RFC 3339 with its offset.
     #[schema(example = "2024-03-01T00:00:00+00:00")]
     create_time: String,
-    /// When something happened to it last.
+    /// When something happened to it last: RFC 3339 with its offset.
     #[schema(example = "2024-03-01T00:00:00+00:00")]
     update_time: String,
     /// Why.

@@ -57,6 +57,9 @@ async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) ->
             let back = format!("/payment/success?session_id={session}&payment_id={id}");
             insist(caller, Method::GET, &back, None, None).await;
         }
+        if !comes_back && turn.is_multiple_of(2) {
+            insist(caller, Method::POST, "/ops/payments/reconcile", None, None).await;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -130,6 +130,10 @@ fn more_events_than_one_pass_reads_are_read_by_the_next_ones() {
         let bought = buy(&server, "noop").await;
         does(&server, &bought, "pay").await;
         server.until(&bought.path(), |data| data["status"] == "completed").await;
+        // Both of its events that are acted upon have come.
+        server
+            .until("/ops/actors?kind=input", |data| data["actors"].as_array().is_some_and(|all| all.len() == 2))
+            .await;
         // Older than all that follows, and its webhook is lost.
         let intent = actor(&server, "payment", &bought.id).await["state"]["intent"].clone();
         let dispute = json!({ "id": "dp_1", "object": "dispute", "payment_intent": intent, "amount": 1000,

@@ -78,7 +78,12 @@ fn a_refund_that_waits_for_an_operator_is_pending_in_every_face() {
         assert_eq!(mixvideo.data()["status"], "pending");
         assert_eq!(mixvideo.message(), "Refund is being processed");
         assert_eq!(uqpay.await.body["refund_status"], "PROCESSING");
-        assert_eq!(crypto.await.body["status"], "PROCESSING");
+        let crypto = crypto.await.body;
+        assert_eq!(crypto["status"], "PROCESSING");
+        let id = crypto["_id"].as_str().unwrap();
+        let said = json!({ "reference": "0x5c50" });
+        server.post_as(&server.operator, &format!("/ops/refunds/{id}/paid"), said).await.data();
+        assert_eq!(server.get(&format!("/refunds/{id}")).await.body["status"], "SUCCEEDED");
         // What was given back elsewhere is done.
         assert_eq!(unibee.await.body["data"]["refund"]["status"], 20);
     });

@@ -4,7 +4,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{WALLET, received, refunds, said, unibee, unibee_body, uqpay, uqpay_body};
-use crate::payments::{actor, paid};
+use crate::payments::{actor, paid, quiet};
 use crate::server::{send, served};
 
 #[test]
@@ -114,12 +114,22 @@ fn a_refund_under_way_holds_a_withdrawal_up() {
 }
 
 #[test]
-fn at_a_gateway_that_pays_withdrawn_money_back_refunds_go_on() {
+fn at_a_gateway_refunds_of_withdrawn_money_come_out_of_what_else_its_receiver_has() {
     served(async |server| {
-        let bought = paid(&server, "noop").await;
-        let path = format!("/ops/payments/{}/withdraw", bought.id);
-        assert_eq!(server.post_as(&server.operator, &path, json!({})).await.status, 200);
-        let refund = server.post(&format!("/payment/refund/{}", bought.id), json!({ "reason": "duplicate" })).await;
-        assert_eq!(refund.data()["status"], "succeeded");
+        let (one, two) = (paid(&server, "noop").await, paid(&server, "noop").await);
+        let path = |payment: &str| format!("/ops/payments/{payment}/withdraw");
+        let refund = async |payment: &str, amount: i64| {
+            let body = json!({ "paymentId": payment, "refundTo": WALLET, "amount": amount });
+            server.post("/refunds/partial", body).await
+        };
+        assert_eq!(server.post_as(&server.operator, &path(&one.id), json!({})).await.status, 200);
+        quiet(&server).await;
+        assert_eq!(refund(&one.id, 400).await.body["status"], "SUCCEEDED");
+        quiet(&server).await;
+        // The other payment is whole, and its receiver is not.
+        let much = refund(&two.id, 700).await;
+        assert!(said(&much, 400).contains("more than the 6.00 usd that the receiver has available"), "{}", much.body);
+        quiet(&server).await;
+        assert_eq!(refund(&two.id, 600).await.body["status"], "SUCCEEDED");
     });
 }
