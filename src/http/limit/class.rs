@@ -40,12 +40,12 @@ impl Class {
         if route.access == Access::Open {
             return match route.path {
                 path if path.starts_with(SIGN_IN) => Self::SignIn,
-                _ if WEBHOOKS.iter().any(|with| begins(with)) => Self::Webhook,
+                _ if WEBHOOKS.iter().any(&begins) => Self::Webhook,
                 _ => Self::Open,
             };
         }
         match route.method {
-            Method::Post if MONEY.iter().any(|with| begins(with)) => Self::Money,
+            Method::Post if MONEY.iter().any(begins) => Self::Money,
             Method::Get => Self::Reading,
             Method::GetOnce | Method::Post | Method::Put | Method::Delete => Self::Creating,
         }
