@@ -23,6 +23,7 @@ pub mod spent_state;
 pub mod task;
 pub mod template;
 pub mod template_revision;
+pub mod trace;
 pub mod user;
 pub mod user_client;
 pub mod workflow_definition;

@@ -19,6 +19,7 @@ mod m20261122_000009_sandbox;
 mod m20261122_000010_users;
 mod m20261122_000011_ledger;
 mod m20261122_000012_refund_lists;
+mod m20261122_000013_traces;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -39,6 +40,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000010_users::Migration),
             Box::new(m20261122_000011_ledger::Migration),
             Box::new(m20261122_000012_refund_lists::Migration),
+            Box::new(m20261122_000013_traces::Migration),
         ]
     }
 }

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Activities, Running, gateway, provider};
 use crate::domain::workflow::StepCall;
 use crate::domain::{Failure, rail};
-use crate::runtime::activity;
+use crate::runtime::{activity, trace};
 
 /// How much longer than its own limit a step may take before it is dropped: a worker is stopped at the limit itself.
 const GRACE: Duration = Duration::from_secs(5);
@@ -23,14 +23,14 @@ impl activity::Activities for Activities {
         cancel: &CancellationToken,
     ) -> Result<Value, Failure> {
         if *work.lane == *rail::LANE {
-            return gateway::run(self.gateway.as_deref(), work).await;
+            return trace::within(work.trace().await, gateway::run(self.gateway.as_deref(), work)).await;
         }
         let call: StepCall = serde_json::from_str(&work.input)
             .map_err(|error| Failure::fatal("step_unreadable", format!("the step cannot be read: {error}")))?;
         if let Some(job) = &call.job {
             // Each of its calls has a limit of its own, and the job has the step's.
             let running = Running { call: &call, progress, cancel };
-            return Ok(provider::run(self, running, job, work).await);
+            return Ok(trace::within(work.trace().await, provider::run(self, running, job, work)).await);
         }
         let limit = Duration::from_millis(call.timeout_ms).saturating_add(GRACE);
         match tokio::time::timeout(limit, Self::run(self, &call, progress, cancel)).await {

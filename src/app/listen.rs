@@ -17,11 +17,17 @@ use crate::http;
 /// quicker for more of them.
 const FILE_THREADS_MAX: usize = 16;
 
+/// What the kernel keeps of answers that a client has not taken yet, in bytes of each connection. By itself it would keep
+/// megabytes of each.
+const SEND_BYTES: usize = 256 * 1024;
+
 /// Serves `state` on `listener`.
 pub(super) fn listen(server: &Server, state: Data<http::State>, listener: TcpListener) -> Result<ServerHandle, Error> {
     // Connections take it over: the kernel ends those whose client takes nothing of what was sent for so long.
     let stall = Duration::from_secs(server.stall_seconds);
-    SockRef::from(&listener).set_tcp_user_timeout(Some(stall)).map_err(machine("the listener's time limit"))?;
+    let socket = SockRef::from(&listener);
+    socket.set_tcp_user_timeout(Some(stall)).map_err(machine("the time limit of the listener"))?;
+    socket.set_send_buffer_size(SEND_BYTES).map_err(machine("the buffer of the listener"))?;
     let connections = state.connections.clone();
     let running = HttpServer::new(move || Application::new().configure(http::configure(state.clone())))
         .workers(server.threads())

@@ -38,7 +38,7 @@ use crate::gateway::sandbox;
 use crate::gateway::webhook::WEBHOOK_PATH;
 use crate::http::limit::Limits;
 use crate::http::limit::shared::Shared;
-use crate::http::{self, Arrivals, Browsers, Connections};
+use crate::http::{self, Arrivals, Browsers, Caller, Connections};
 use crate::runtime::activity::LaneOptions;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::engine::{self, Engine, Parts};
@@ -112,6 +112,9 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+    /// Whoever asks nobody may not be reached by everybody.
+    #[error("a server that asks nobody who they are listens on 127.0.0.1 alone, not on {0}")]
+    Exposed(SocketAddr),
     /// The engine could not start.
     #[error("the engine could not start")]
     Engine(#[from] engine::Error),
@@ -160,6 +163,22 @@ impl App {
     /// # Errors
     /// [`Error`]; nothing is left running.
     pub async fn start(config: Config) -> Result<Self, Error> {
+        Self::start_for(config, None).await
+    }
+
+    /// Starts a service that asks nobody who they are, limits and traces nothing: for measuring what that costs. It listens
+    /// to this machine alone.
+    ///
+    /// # Errors
+    /// [`Error`]; nothing is left running.
+    pub async fn start_unguarded(config: Config) -> Result<Self, Error> {
+        if !config.server.bind.ip().is_loopback() {
+            return Err(Error::Exposed(config.server.bind));
+        }
+        Self::start_for(config, Some(Caller::anybody())).await
+    }
+
+    async fn start_for(config: Config, unguarded: Option<Caller>) -> Result<Self, Error> {
         let company = company(&config);
         let lock = lock::Lock::take(&config.database, company).await?;
         let clock = SystemClock;
@@ -207,6 +226,7 @@ impl App {
             storage: storage.clone(),
             fetcher,
             keys: Keys::new(database.clone()),
+            unguarded,
             limits: Limits::new(config.limits, config.server.proxies, redis.clone().map(Shared::start)),
             browsers: Arc::new(Browsers::new(config.browsers.clone(), &public_url)),
             arrivals: arrivals(&config.server),

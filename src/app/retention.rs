@@ -139,6 +139,7 @@ async fn tidy(storage: &Storage, now: Timestamp, days: u32, stop: &CancellationT
 
 async fn forget(engine: &Engine, now: Timestamp, days: u32, stop: &CancellationToken) -> Result<(), journal::Error> {
     let before = now.plus_ms(-DAY_MS * i64::from(days));
+    while !stop.is_cancelled() && engine.journal().prune_traces(before, PAGE).await? == PAGE {}
     let tasks: Vec<&str> = task::Status::iter().filter(|status| status.is_final()).map(Into::into).collect();
     let inputs: [&str; 1] = [input::Status::Answered.into()];
     for (kind, finals) in [(TaskMachine::KIND, tasks.as_slice()), (input::InputMachine::KIND, &inputs)] {

@@ -77,6 +77,9 @@ enum Command {
     /// The bare endpoint that reads are compared with
     #[command(hide = true)]
     BenchBaseline,
+    /// A server without guards that others are compared with
+    #[command(hide = true)]
+    BenchUnguarded(serve::Args),
 }
 
 /// Which server to talk to, and as whom.
@@ -129,6 +132,7 @@ async fn run(cli: Cli) -> Result<(), Error> {
         Command::Openapi => openapi::run(),
         Command::Bench(args) => bench::run(args).await,
         Command::BenchBaseline => bench::baseline().await,
+        Command::BenchUnguarded(args) => serve::run_unguarded(configured(args.flags())?).await,
     }
 }
 

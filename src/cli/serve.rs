@@ -43,7 +43,17 @@ impl Args {
 pub(super) async fn run(config: Config) -> Result<(), Error> {
     super::log(&config)?;
     let end = EndSignals::expect()?;
-    let app = App::start(config).await?;
+    serve(App::start(config).await?, end).await
+}
+
+/// The same without guards, for `bench`.
+pub(super) async fn run_unguarded(config: Config) -> Result<(), Error> {
+    super::log(&config)?;
+    let end = EndSignals::expect()?;
+    serve(App::start_unguarded(config).await?, end).await
+}
+
+async fn serve(app: App, end: EndSignals) -> Result<(), Error> {
     say!("{LISTENS}{}", app.base_url());
     Ok(app.serve_until(end).await?)
 }

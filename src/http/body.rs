@@ -51,11 +51,12 @@ pub async fn read(request: &HttpRequest, payload: web::Payload, limit: usize) ->
 pub async fn collect(request: &HttpRequest, mut payload: web::Payload, limit: usize) -> Result<Bytes, Error> {
     let state = request.app_data::<web::Data<State>>().ok_or_else(|| Error::internal("no state"))?;
     let too_large = || Error::TooLarge(format!("the body is larger than the {} KB allowed here", limit / 1024));
+    // What is refused is read to its end, and thrown away.
     let announced: Option<usize> =
         request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     let mut body = BytesMut::new();
     let mut total = 0;
-    let refused = announced.is_some_and(|length| length > limit);
+    let mut refused = announced.is_some_and(|length| length > limit).then(too_large);
     let mut arrival = state.arrivals.begin();
     while let Some(piece) = arrival.next(&mut payload).await? {
         let piece = piece.map_err(|error| Error::BadRequest(format!("the body was cut short: {error}")))?;
@@ -63,13 +64,17 @@ pub async fn collect(request: &HttpRequest, mut payload: web::Payload, limit: us
         if total > DISCARDED_MAX {
             break;
         }
-        if total <= limit && !refused {
-            arrival.grow(total)?;
+        if refused.is_none() {
+            refused = if total > limit { Some(too_large()) } else { arrival.grow(total).err() };
+        }
+        if refused.is_none() {
             body.extend_from_slice(&piece);
+        } else {
+            body = BytesMut::new();
         }
     }
-    if refused || total > limit {
-        return Err(too_large());
+    if let Some(refused) = refused {
+        return Err(refused);
     }
     request.extensions_mut().insert(arrival.room());
     Ok(body.freeze())

@@ -40,6 +40,13 @@ impl Caller {
         Self { who: Who::Key(holder), owner }
     }
 
+    /// Whom a server believes everybody to be that asks nobody.
+    #[must_use]
+    pub fn anybody() -> Self {
+        let receivers = Vec::new();
+        Self::with_key(Holder { key_id: "anybody".into(), role: Role::Operator, client_id: None, receivers })
+    }
+
     /// The application `client_id`, where the service itself speaks for it.
     #[must_use]
     pub fn client(client_id: &str) -> Self {

@@ -23,10 +23,18 @@ impl TraceId {
     /// broken header never fails a call.
     #[must_use]
     pub fn parse(traceparent: Option<&str>) -> Self {
-        traceparent.and_then(Self::of_traceparent).unwrap_or_else(Self::fresh)
+        Self::given(traceparent).unwrap_or_else(Self::fresh)
     }
 
-    fn fresh() -> Self {
+    /// The trace id of a `traceparent` header that is there and valid.
+    #[must_use]
+    pub fn given(traceparent: Option<&str>) -> Option<Self> {
+        traceparent.and_then(Self::of_traceparent)
+    }
+
+    /// One that nobody had before.
+    #[must_use]
+    pub fn fresh() -> Self {
         let mut digits = [0; 32];
         uuid::Uuid::new_v4().simple().encode_lower(&mut digits);
         Self(digits)

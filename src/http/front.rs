@@ -10,6 +10,7 @@ use actix::{Actor, Addr, Context, Handler, Message, ResponseFuture};
 
 use super::error::Error;
 use crate::runtime::engine::{Birth, Born, Engine, NotBorn};
+use crate::runtime::trace::{self, Trace};
 
 /// Births that one HTTP worker has under way, at most.
 pub const IN_FLIGHT_MAX: usize = 4_096;
@@ -17,7 +18,7 @@ pub const IN_FLIGHT_MAX: usize = 4_096;
 /// Please make this actor.
 #[derive(Message)]
 #[rtype(result = "Result<Born, Refused>")]
-pub struct Bear(pub Birth);
+pub struct Bear(pub Birth, pub Option<Trace>);
 
 /// Why the front did not make it.
 #[derive(Debug, thiserror::Error)]
@@ -47,7 +48,7 @@ impl Actor for Front {
 impl Handler<Bear> for Front {
     type Result = ResponseFuture<Result<Born, Refused>>;
 
-    fn handle(&mut self, Bear(birth): Bear, _: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, Bear(birth, trace): Bear, _: &mut Self::Context) -> Self::Result {
         // Each birth under way holds a clone: their number is the count, also when a caller goes away.
         let place = self.in_flight.clone();
         if Rc::strong_count(&place) > IN_FLIGHT_MAX + 1 {
@@ -55,7 +56,7 @@ impl Handler<Bear> for Front {
         }
         let engine = self.engine.clone();
         Box::pin(async move {
-            let born = engine.birth(birth).await;
+            let born = trace::within(trace, engine.birth(birth)).await;
             drop(place);
             Ok(born?)
         })
@@ -81,7 +82,7 @@ impl Door {
     /// [`Refused`].
     pub async fn bear(&self, birth: Birth) -> Result<Born, Refused> {
         let actor = birth.actor.clone();
-        match self.front().send(Bear(birth)).await {
+        match self.front().send(Bear(birth, trace::current())).await {
             Ok(answer) => answer,
             Err(_) => Err(NotBorn::Broken { actor, reason: "the front died with it".into() }.into()),
         }

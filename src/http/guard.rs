@@ -22,12 +22,18 @@ use super::limit::class::Class;
 use super::query::Query;
 use crate::auth::roles::{self, Access, Role, Route};
 use crate::runtime::kind::panic_text;
+use crate::runtime::trace::{self, Trace};
 
 /// The header that carries the trace id of every answer, files and streams included.
 const TRACE_HEADER: HeaderName = HeaderName::from_static("x-trace-id");
 
 /// The one route that takes a token in its address as well, because its document says so.
 const TOKEN_IN_QUERY: &str = "/auth/google/userinfo";
+
+/// The largest head of a request, in bytes; a sign-in's cookie and a checkout's address are far smaller.
+const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// Headers of a request, at most.
+const HEADERS_MAX: usize = 64;
 
 /// U+0000 as an address writes it: no id holds it, and PostgreSQL takes no text that does.
 const NUL: &str = "%00";
@@ -51,6 +57,10 @@ async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if let Some(caller) = unguarded(&request) {
+        request.extensions_mut().insert(caller);
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    }
     match admitted(&known, &request).await {
         Ok((route, caller)) => {
             let noted = match &caller {
@@ -74,6 +84,11 @@ async fn admit(
         }
         Err(error) => Ok(request.error_response(error)),
     }
+}
+
+/// Who everybody is where nobody is asked.
+fn unguarded(request: &ServiceRequest) -> Option<Caller> {
+    request.app_data::<web::Data<State>>()?.unguarded.clone()
 }
 
 async fn admitted(
@@ -131,12 +146,16 @@ fn of_method(known: &[&'static Route], method: &HttpMethod) -> Result<&'static R
 ///
 /// # Errors
 /// Only a panic comes out as an error, wrapped already.
-pub async fn trace(
+pub async fn outermost(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
+    if unguarded(&request).is_some() {
+        return next.call(request).await.map(ServiceResponse::map_into_boxed_body);
+    }
     let begun = Instant::now();
-    let trace = TraceId::parse(traceparent(request.headers()));
+    let given = TraceId::given(traceparent(request.headers()));
+    let trace = given.unwrap_or_else(TraceId::fresh);
     request.extensions_mut().insert(trace);
     let line = Line { method: request.method().clone(), path: shown_path(request.path()), trace, begun };
     let dialect = Dialect::of_path(request.path());
@@ -145,9 +164,16 @@ pub async fn trace(
     if let Some(meter) = &meter {
         request.extensions_mut().insert(meter.clone());
     }
+    let passed_on = given.and_then(|given| Trace::parse(given.as_str()));
     let browsers = state.as_ref().map(|state| state.browsers.clone());
-    let mut response = match AssertUnwindSafe(next.call(request)).catch_unwind().await {
-        Ok(answer) => answer?.map_into_boxed_body(),
+    let called = async {
+        match head_fits(&request) {
+            Ok(()) => next.call(request).await.map(ServiceResponse::map_into_boxed_body),
+            Err(error) => Ok(request.error_response(error)),
+        }
+    };
+    let mut response = match trace::within(passed_on, AssertUnwindSafe(called).catch_unwind()).await {
+        Ok(answer) => answer?,
         Err(panic) => {
             let now = state.as_ref().map_or_else(Default::default, |state| state.now());
             let error = Error::internal(format!("the handler panicked: {}", panic_text(&*panic)));
@@ -187,6 +213,20 @@ pub async fn trace(
         browsers.write(response.headers_mut());
     }
     Ok(response)
+}
+
+/// What actix takes at most is more than anybody needs.
+fn head_fits(request: &ServiceRequest) -> Result<(), Error> {
+    let headers = request.headers();
+    let address = request.uri().path_and_query().map_or(0, |address| address.as_str().len());
+    let bytes = headers.iter().fold(address, |sum, (name, value)| sum + name.as_str().len() + value.len());
+    if bytes > HEAD_BYTES_MAX || headers.len() > HEADERS_MAX {
+        return Err(Error::HeadTooLarge(format!(
+            "the address and the headers may have {} KB in all, and there may be {HEADERS_MAX} headers",
+            HEAD_BYTES_MAX / 1024
+        )));
+    }
+    Ok(())
 }
 
 /// The header when it came once.
@@ -252,7 +292,7 @@ mod tests {
     #[actix_web::test]
     async fn a_handler_that_panics_is_a_500_in_the_envelope_that_tells_nothing() {
         let app = init_service(
-            App::new().service(web::scope("").wrap(from_fn(trace)).route("/breaks", web::get().to(breaks))),
+            App::new().service(web::scope("").wrap(from_fn(outermost)).route("/breaks", web::get().to(breaks))),
         )
         .await;
         let trace = "0af7651916cd43dd8448eb211c80319c";

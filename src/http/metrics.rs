@@ -106,6 +106,18 @@ fn text(health: &Health) -> String {
     }
     page.single("actors_in_memory", "gauge", "Actors in memory.", health.actors_in_memory);
     page.single("watched", "gauge", "Actors that clients watch.", health.watched);
+    let limits = &health.limits;
+    page.family("calls_refused_total", "counter", "Calls that were refused by their limits, by class.");
+    for (class, count) in &limits.refused {
+        page.sample("calls_refused_total", &[("class", class)], count);
+    }
+    let help = "Tasks that were refused because their owner has too many under way.";
+    page.single("tasks_refused_total", "counter", help, limits.refused_unfinished);
+    let help = "Clients whose bodies did not arrive in time.";
+    page.single("slow_clients_cut_total", "counter", help, limits.slow_clients_cut);
+    page.single("connections", "gauge", "Connections that are open.", limits.connections);
+    let away = limits.unavailable_for_ms.unwrap_or(0) as f64 / 1e3;
+    page.single("limits_unavailable_seconds", "gauge", "For how long limits are not shared by the nodes.", away);
     let commits = &health.commits;
     page.single("commits_total", "counter", "Commits of the journal.", commits.commits);
     page.single("commit_units_total", "counter", "Decisions in the commits of the journal.", commits.units);

@@ -15,8 +15,11 @@ use super::{State, health, openapi};
 use crate::domain::ids::InputId;
 use crate::domain::{Address, Verdict};
 use crate::runtime::journal::{DeadLetter, Envelope, MessageId, Past};
+use crate::runtime::trace::Trace;
 use crate::store::actors::{self, ActorRow, Filter};
 
+/// Actors of one trace that are looked at, at most.
+const TRACED_MAX: u64 = 1_000;
 /// Decisions and effects of one actor that are shown, at most.
 const SHOWN_MAX: u64 = 200;
 
@@ -103,6 +106,9 @@ pub struct ActorShown {
     status: String,
     /// How many decisions led to it.
     version: u64,
+    /// The trace id of the call that it was born in, if that call brought one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace: Option<String>,
     /// Everything it knows.
     #[schema(value_type = Object)]
     state: Value,
@@ -176,7 +182,9 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 /// Actors: kind by kind, newest ids first.
 #[utoipa::path(get, path = "/ops/actors", tag = "ops", params(
         ("kind" = Option<String>, Query, description = "Only this kind, such as task"),
-        ("status" = Option<String>, Query, description = "Only in this state, such as running"), openapi::Paging),
+        ("status" = Option<String>, Query, description = "Only in this state, such as running"),
+        ("trace" = Option<String>, Query, description = "Only those born because of calls whose traceparent had this trace id"),
+        openapi::Paging),
     responses((status = 200, description = "Actors", body = openapi::Success<ActorList>), openapi::Operating))]
 pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Result<Reply, Error> {
     let query = Query::of(&request)?;
@@ -185,6 +193,11 @@ pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Result<Rep
         kind: query.text("kind").map(str::to_owned),
         status: query.text("status").map(str::to_owned),
         after: page.cursor().map(Address::parse).transpose().map_err(|_| no_cursor())?,
+        traced: match query.text("trace").map(Trace::parse) {
+            None => None,
+            Some(None) => return Err(Error::field("trace", "must be 32 hexadecimal digits in lower case")),
+            Some(Some(trace)) => Some(state.engine.journal().traced(&trace, TRACED_MAX).await?),
+        },
         limit: page.fetch(),
     };
     if filter.kind.as_deref().is_some_and(|kind| !actors::is_kind(kind)) {
@@ -199,6 +212,7 @@ pub(super) async fn list(request: HttpRequest, state: Data<State>) -> Result<Rep
         .filter(|(status, _)| filter.status.as_ref().is_none_or(|wanted| wanted == *status))
         .map(|(_, count)| count)
         .sum();
+    let total = filter.traced.as_ref().map_or(total, |traced| traced.len() as u64);
     let list = ActorList { actors: rows.into_iter().map(listed).collect(), total, next_cursor };
     Ok(Reply::ok("Actors retrieved successfully", &list)?.no_store())
 }
@@ -230,6 +244,7 @@ pub(super) async fn show(path: Path<String>, state: Data<State>) -> Result<Reply
         kind: address.kind().to_owned(),
         status: stored.status,
         version: stored.version,
+        trace: journal.trace_of(&address).await?.map(|trace| trace.as_str().to_owned()),
         state: json(&stored.state),
         history: history.into_iter().map(decision).collect(),
         outstanding: outstanding.into_iter().map(effect).collect(),

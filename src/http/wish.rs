@@ -90,7 +90,7 @@ impl Desk {
         let message = self.message_of(&wish);
         let (address, chosen) = (task::address(&wish.id), wish.id_chosen);
         let checked = match self.affordable(&wish.template_code).await {
-            Ok(()) => self.checked(wish).await,
+            Ok(()) => self.admitted(wish).await,
             Err(error) => Err(error),
         };
         let create = match checked {
@@ -123,6 +123,15 @@ impl Desk {
             ))),
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// The task, checked, when its owner may have one more under way.
+    async fn admitted(&self, wish: Wish) -> Result<(Arc<Template>, Create), Error> {
+        let checked = self.checked(wish).await?;
+        let (state, owner) = (&self.state, self.caller.owner());
+        let limit = state.limits.unfinished_tasks(self.caller.role());
+        state.limits.unfinished.admit(&state.database, owner, limit, state.now()).await?;
+        Ok(checked)
     }
 
     /// The id of the birth: the same caller's same body has the same, so that it is recognised.

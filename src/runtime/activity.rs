@@ -9,6 +9,7 @@ use super::journal::{self, Envelope, Journal, MessageId};
 use super::lease::Epoch;
 use super::mailbox::POSTED_MAX;
 use super::room;
+use super::trace::Trace;
 use crate::domain::{Address, Failure};
 
 /// An activity to be carried out.
@@ -41,6 +42,15 @@ impl Work {
     pub fn new(envelope: Envelope, epoch: Option<Epoch>, journal: Journal) -> Self {
         let Envelope { id, to, lane, body, .. } = envelope;
         Self { id, actor: to, lane: room::lane_of_places(&lane).into(), input: body, epoch, journal }
+    }
+
+    /// The trace of the call that its actor was born in, for calls that are made because of it. Not knowing it holds
+    /// nothing up.
+    pub async fn trace(&self) -> Option<Trace> {
+        self.journal.trace_of(&self.actor).await.unwrap_or_else(|error| {
+            tracing::warn!(id = %self.id, error = &error as &dyn std::error::Error, "a trace could not be read");
+            None
+        })
     }
 
     /// For what cannot be repeated blindly: notes in the outbox that this work begins to act, and says whether a run

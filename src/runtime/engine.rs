@@ -15,7 +15,7 @@ use super::clock::Clock;
 use super::fold::{Snapshot, fold};
 use super::inflight::Inflight;
 use super::journal::committer::Committer;
-use super::journal::{Claim, DECIDE, Envelope, Journal, MessageId, Outcome, Unit, partition_of};
+use super::journal::{Claim, DECIDE, Envelope, Journal, MessageId, Origin, Outcome, Unit, partition_of};
 use super::kind::{Kind, Undecided};
 use super::lease::{self, Keeper, Seen};
 use super::mailbox::Mailbox;
@@ -24,6 +24,7 @@ use super::partition::Limits;
 use super::room::{self, Permits, Room, Sharing, SharingStanding, Terms};
 use super::root::{self, Root};
 use super::supervisor::{HandOver, SWEEPS_MAX, Shared, Standing};
+use super::trace;
 use super::watch::{Hub, Pace, Relay, TooManyWatchers, Watcher, Wire};
 use super::watchdog;
 use crate::domain::{Address, EffectNo, Verdict};
@@ -296,9 +297,11 @@ impl Engine {
         if let Some(Verdict::Refused(reason)) = unit.entries.first().map(|entry| &entry.verdict) {
             return Err(NotBorn::Refused(reason.clone()));
         }
-        let unit = match &birth.claim {
-            None => unit,
-            Some(claim) => Arc::new(Unit { claim: Some(claim.clone()), ..Arc::unwrap_or_clone(unit) }),
+        let origin = trace::current().map(Origin::Call);
+        let unit = if birth.claim.is_none() && origin.is_none() {
+            unit
+        } else {
+            Arc::new(Unit { claim: birth.claim.clone(), origin, ..Arc::unwrap_or_clone(unit) })
         };
         Ok((unit, folded.after))
     }

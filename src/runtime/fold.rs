@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::journal::{Cell, ColumnType, DECIDE, Entry, Envelope, MessageId, Record, Unit};
+use super::journal::{Cell, ColumnType, DECIDE, Entry, Envelope, MessageId, Origin, Record, Unit};
 use super::kind::{Kind, State, Step, Undecided, caught};
 use super::lease::Epoch;
 use super::room;
@@ -95,8 +95,9 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
     let unit = if entries.is_empty() {
         None
     } else {
+        let sender = if before.version == 0 { entries[0].message.sender() } else { None };
         match unit(kind, actor, before.version, &after, Rows { entries, posts, records, settled }) {
-            Ok(unit) => Some(Arc::new(unit)),
+            Ok(unit) => Some(Arc::new(Unit { origin: sender.map(Origin::Actor), ..unit })),
             // The guilty one is not known among several: the first is decided alone, and so each in its turn.
             Err(_) if messages.len() > 1 => return fold(kind, actor, before, &messages[..1], now),
             Err(why) => {
@@ -208,6 +209,7 @@ fn unit(kind: &dyn Kind, actor: &Address, expected: u64, after: &Snapshot, rows:
         records,
         settled,
         claim: None,
+        origin: None,
         epoch: None,
     })
 }

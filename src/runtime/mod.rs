@@ -24,5 +24,6 @@ pub mod root;
 #[cfg(test)]
 mod simulator;
 pub mod supervisor;
+pub mod trace;
 pub mod watch;
 mod watchdog;

@@ -29,6 +29,8 @@ pub struct Filter {
     pub kind: Option<String>,
     /// Only in this state.
     pub status: Option<String>,
+    /// Only these.
+    pub traced: Option<Vec<Address>>,
     /// Past this one.
     pub after: Option<Address>,
     /// At most so many.
@@ -76,6 +78,10 @@ async fn page(
         .limit(limit);
     if let Some(status) = &filter.status {
         select.and_where(sea_orm::sea_query::Expr::col(column("status")).eq(status.as_str()));
+    }
+    if let Some(traced) = &filter.traced {
+        let keys = traced.iter().filter(|actor| actor.kind() == table.kind).map(Address::key);
+        select.and_where(sea_orm::sea_query::Expr::col(column("id")).is_in(keys));
     }
     if let Some(after) = filter.after.as_ref().filter(|after| after.kind() == table.kind) {
         select.and_where(sea_orm::sea_query::Expr::col(column("id")).lt(after.key()));

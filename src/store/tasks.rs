@@ -6,8 +6,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use sea_orm::{ConnectionTrait as _, Statement};
+use strum::IntoEnumIterator as _;
 use tokio::sync::{mpsc, oneshot};
 
+use super::Database;
 use super::cache::Cache;
 use crate::domain::ids::TaskId;
 use crate::domain::{Address, Machine, Timestamp, task};
@@ -158,6 +161,29 @@ async fn read_together(journal: Journal, mut waiting: mpsc::Receiver<Ask>) {
             let _ = ask.reply.send(answer);
         }
     }
+}
+
+/// Tasks of `owner` that have not ended; those beyond `limit` are not counted.
+///
+/// # Errors
+/// A read that failed.
+pub async fn unfinished(database: &Database, owner: &str, limit: u32) -> Result<u32, super::Error> {
+    let under_way: Vec<String> = task::Status::iter()
+        .filter(|status| !status.is_final())
+        .map(|status| format!("'{}'", <&str>::from(status)))
+        .collect();
+    let sql = format!(
+        "SELECT COUNT(*) FROM (SELECT 1 FROM tasks WHERE status IN ({}) AND owner = $1 LIMIT $2) AS unfinished",
+        under_way.join(", ")
+    );
+    let count = database
+        .read("count an owner's tasks", async |db| {
+            let values = [owner.into(), i64::from(limit).into()];
+            let row = db.query_one_raw(Statement::from_sql_and_values(db.get_database_backend(), &sql, values)).await?;
+            row.map_or(Ok(0), |row| row.try_get_by_index::<i64>(0))
+        })
+        .await?;
+    Ok(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 async fn read_batch(journal: &Journal, addresses: &[Address]) -> Result<HashMap<Address, Found>, Error> {

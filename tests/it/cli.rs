@@ -283,7 +283,21 @@ fn nonsense_is_a_wrong_usage_and_help_is_not() {
     ] {
         assert!(help.contains(name), "{name} is missing in\n{help}");
     }
-    assert!(!help.contains("bench-baseline"));
+    assert!(!help.contains("bench-baseline") && !help.contains("bench-unguarded"));
+}
+
+#[test]
+fn what_guards_cost_is_measured_against_a_server_that_has_none_and_that_is_reached_from_here_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let found = mixvideo(home.path(), &["bench", "limits", "--seconds", "2", "--connections", "4", "--json"]);
+    assert_eq!(code(&found), 0, "{}", stderr(&found));
+    let found: Value = serde_json::from_str(&stdout(&found)).unwrap();
+    let figure = |name: &str| found["limits"][name].as_f64().unwrap();
+    assert!(figure("guardedPerSecond") > 0.0 && figure("unguardedPerSecond") > 0.0, "{found}");
+    assert!((0.01..10.0).contains(&figure("ratio")), "{found}");
+    let exposed = mixvideo(home.path(), &["bench-unguarded", "--bind", "0.0.0.0:0"]);
+    assert_ne!(code(&exposed), 0);
+    assert!(stderr(&exposed).contains("listens on 127.0.0.1 alone"), "{}", stderr(&exposed));
 }
 
 #[test]

@@ -11,6 +11,7 @@ mod crash;
 mod engine;
 mod http;
 mod journal;
+mod limits;
 mod mailbox;
 mod media;
 mod network;

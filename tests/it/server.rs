@@ -23,8 +23,8 @@ use mixvideo::gateway::catalogue::{Catalogue, Terms};
 use mixvideo::gateway::sandbox::{self, Sandbox};
 use mixvideo::gateway::webhook::{Secrets, WEBHOOK_PATH};
 use mixvideo::http::browsers::Settings;
-use mixvideo::http::limit::Limits;
-use mixvideo::http::limit::Rates;
+use mixvideo::http::limit::shared::Shared;
+use mixvideo::http::limit::{Limits, Rates};
 use mixvideo::http::{Arrivals, Browsers, Connections, LINK_MS, Selling, State, configure};
 use mixvideo::runtime::activity::{Activities, LaneOptions, Progress, Work};
 use mixvideo::runtime::clock::{Clock, SystemClock};
@@ -147,12 +147,33 @@ pub fn served_with<F: Future<Output = ()>>(
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
     test: impl FnOnce(Arc<Server>) -> F,
 ) {
-    actix::System::new().block_on(run(None, google, test));
+    actix::System::new().block_on(run(None, Guards::default(), google, test));
 }
 
-/// What browsers are told by default.
-fn safe() -> Settings {
-    Settings { origins: Vec::new(), frame_ancestors: Vec::new(), https_seconds: 0 }
+/// What stands between callers and the server.
+pub struct Guards {
+    pub rates: Rates,
+    pub proxies: usize,
+    pub shared: Option<Shared>,
+    pub browsers: Settings,
+    /// How long a body may take, and be silent.
+    pub body: Duration,
+    /// Memory for bodies, in bytes.
+    pub memory: usize,
+}
+
+impl Default for Guards {
+    /// Nobody is held up.
+    fn default() -> Self {
+        let browsers = Settings { origins: Vec::new(), frame_ancestors: Vec::new(), https_seconds: 0 };
+        Self { rates: Rates::highest(), proxies: 0, shared: None, browsers, body: LIMIT, memory: 64 << 20 }
+    }
+}
+
+/// Runs a test against a server with these guards, which are made where it runs.
+pub fn guarded<F: Future<Output = ()>>(guards: impl AsyncFnOnce() -> Guards, test: impl FnOnce(Arc<Server>) -> F) {
+    let nobody = async |_: &str, _| Err(Off::NoClient);
+    actix::System::new().block_on(async { run(None, guards().await, nobody, test).await });
 }
 
 /// A gateway beside the sandbox, and what its webhooks are signed with.
@@ -160,15 +181,16 @@ pub type Rail = (Arc<dyn Gateway>, Secrets);
 
 /// Runs a test against a server whose payments go through `rail`.
 pub async fn served_by<F: Future<Output = ()>>(rail: Rail, test: impl FnOnce(Arc<Server>) -> F) {
-    run(Some(rail), async |_, _| Err(Off::NoClient), test).await;
+    run(Some(rail), Guards::default(), async |_, _| Err(Off::NoClient), test).await;
 }
 
 async fn run<F: Future<Output = ()>>(
     rail: Option<Rail>,
+    guards: Guards,
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
     test: impl FnOnce(Arc<Server>) -> F,
 ) {
-    let (server, handle) = start(rail, google).await;
+    let (server, handle) = start(rail, guards, google).await;
     let server = Arc::new(server);
     test(server.clone()).await;
     handle.stop(false).await;
@@ -203,6 +225,7 @@ pub fn library() -> Arc<Library> {
 
 async fn start(
     rail: Option<Rail>,
+    guards: Guards,
     google: impl AsyncFnOnce(&str, Database) -> Result<Google, Off>,
 ) -> (Server, actix_web::dev::ServerHandle) {
     let directory = tempfile::tempdir().unwrap();
@@ -269,9 +292,10 @@ async fn start(
         storage,
         fetcher: Fetcher::new(Vec::new()).unwrap(),
         keys: Keys::new(database.clone()),
-        limits: Limits::new(Rates::highest(), 0, None),
-        browsers: Arc::new(Browsers::new(safe(), &base)),
-        arrivals: Arrivals::new(LIMIT, LIMIT, 64 << 20),
+        unguarded: None,
+        limits: Limits::new(guards.rates, guards.proxies, guards.shared),
+        browsers: Arc::new(Browsers::new(guards.browsers, &base)),
+        arrivals: Arrivals::new(guards.body, guards.body, guards.memory),
         connections: Connections::default(),
         google,
         tasks: Tasks::start(journal),

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::Provider;
 use crate::activity::fetch::retry_after;
+use crate::runtime::trace;
 
 /// How long one connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -92,6 +93,10 @@ impl Client {
                 value.set_sensitive(true);
                 request.header(AUTHORIZATION, value)
             }
+        };
+        let request = match trace::current() {
+            None => request,
+            Some(trace) => request.header("traceparent", trace.parent()),
         };
         let sent = tokio::time::timeout(limit, answer(request, bytes_max)).await;
         sent.unwrap_or_else(|_| Err(NoAnswer::Lost(format!("it did not answer within {} s", limit.as_secs_f32()))))

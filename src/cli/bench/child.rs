@@ -19,21 +19,28 @@ use crate::auth::api_key::{self, NewKey, Role};
 use crate::cli::client::Client;
 use crate::cli::{Error, database, kept_in, serve};
 use crate::config::{Config, Database, Flag, Sources};
-use crate::http::limit::bucket;
+use crate::http::limit::bucket::CALLS_MAX;
 use crate::runtime::clock::{Clock, SystemClock};
 use crate::runtime::redis;
 
-/// Limits that would end a measurement before the server does.
-const UNLIMITED: [&str; 4] = [
-    "MIXVIDEO__LIMITS__KEY__READING",
-    "MIXVIDEO__LIMITS__KEY__CREATING",
-    "MIXVIDEO__LIMITS__KEY__MONEY",
-    "MIXVIDEO__LIMITS__ADDRESS__WEBHOOK",
-];
 /// How long a server may take to listen.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// How long it may take to end before it is killed; its data is not kept.
 const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// The keys of `[limits]` that count calls.
+const BUCKETS: [&str; 10] = [
+    "KEY__READING",
+    "KEY__CREATING",
+    "KEY__MONEY",
+    "USER__READING",
+    "USER__CREATING",
+    "USER__MONEY",
+    "ADDRESS__OPEN",
+    "ADDRESS__SIGN_IN",
+    "ADDRESS__WEBHOOK",
+    "ADDRESS__FAILED",
+];
 
 /// A server under load.
 pub(super) struct Child {
@@ -67,21 +74,32 @@ impl Child {
         if let (Some(server), Some(key)) = (&args.server, &args.key) {
             return Self::running(server, key, args.count_in.as_deref(), scratch).await;
         }
+        Self::own(args, "serve", scratch).await
+    }
+
+    /// Starts a server without guards: on the embedded database, in a directory of its own.
+    pub(super) async fn unguarded(args: &Args) -> Result<Self, Error> {
+        let scratch = Scratch::Temporary(tempfile::tempdir().map_err(no_room)?);
+        let args = Args { database: None, redis: args.redis.clone(), ..args.clone() };
+        Self::own(&args, "bench-unguarded", scratch).await
+    }
+
+    async fn own(args: &Args, subcommand: &str, scratch: Scratch) -> Result<Self, Error> {
         let directory = scratch.path().canonicalize().map_err(no_room)?;
         let mut flags = kept_in(&directory, "--data");
         flags.extend(args.database.clone().map(|value| Flag { name: "--database", key: "database.url", value }));
         let database = Config::load(&Sources { flags, ..Sources::default() })?.database;
         let mut command = this_program()?;
-        command.args(["serve", "--bind", "127.0.0.1:0", "--log", "warn", "--data"]).arg(&directory);
+        command.args([subcommand, "--bind", "127.0.0.1:0", "--log", "warn", "--data"]).arg(&directory);
         if let Some(database) = &args.database {
             command.args(["--database", database]);
         }
         if let Some(redis) = &args.redis {
             command.env("MIXVIDEO__MAILBOX__BACKEND", "redis").env("MIXVIDEO__REDIS__URL", redis);
         }
-        // What is measured is the server, not how many calls a minute it grants.
-        for limit in UNLIMITED {
-            command.env(limit, bucket::CALLS_MAX.to_string());
+        // They are on, and hold nobody up.
+        for bucket in BUCKETS {
+            command.env(format!("MIXVIDEO__LIMITS__{bucket}"), CALLS_MAX.to_string());
         }
         // Where no configuration lies about.
         let (process, url) = start(command.current_dir(&directory), serve::LISTENS).await?;

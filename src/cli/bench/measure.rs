@@ -185,6 +185,57 @@ pub(super) async fn reads(
     Ok(Reads { reads_per_second: task.0, bare_per_second: bare.0, ratio: task.0 / bare.0, read: task.1, bare: bare.1 })
 }
 
+/// What `limits` found.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Limited {
+    /// `GET /task/{id}` a second, with authentication, limits and tracing.
+    pub guarded_per_second: f64,
+    /// The same without.
+    pub unguarded_per_second: f64,
+    /// The first as a part of the second.
+    pub ratio: f64,
+    /// A read to its answer, with them.
+    pub guarded: Quantiles,
+    /// Without.
+    pub unguarded: Quantiles,
+}
+
+/// Reads finished tasks as fast as `connections` may, in turns with the same reads at a server without guards.
+pub(super) async fn limits(
+    target: &Child,
+    noop: &Noop,
+    unguarded: &Child,
+    connections: usize,
+    span: Duration,
+) -> Result<Limited, Error> {
+    let traced = |path: &str| {
+        let call = target.request("GET", path, None);
+        let (line, rest) = call.split_at(call.windows(2).position(|end| end == b"\r\n").map_or(0, |at| at + 2));
+        [line, b"traceparent: 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01\r\n", rest].concat()
+    };
+    let path = |id: &String| format!("/task/{id}");
+    let with: Vec<Rc<[u8]>> = finished(target, noop).await?.iter().map(|id| traced(&path(id)).into()).collect();
+    let without: Vec<Rc<[u8]>> =
+        finished(unguarded, noop).await?.iter().map(|id| http::request("GET", &path(id), None, None).into()).collect();
+    let mut sides = [Side::default(), Side::default()];
+    for _ in 0..TURNS {
+        for (side, (server, calls)) in sides.iter_mut().zip([(target, &with), (unguarded, &without)]) {
+            let calls = calls.clone();
+            let call = move |number: u64| calls[usize::try_from(number).unwrap_or(0) % calls.len()].clone();
+            side.add(closed(server.address, connections, u64::MAX, Instant::now() + span / TURNS, call).await)?;
+        }
+    }
+    let [with, without] = sides.map(Side::result);
+    Ok(Limited {
+        guarded_per_second: with.0,
+        unguarded_per_second: without.0,
+        ratio: with.0 / without.0,
+        guarded: with.1,
+        unguarded: without.1,
+    })
+}
+
 /// The turns of one side; the last turn's times stand for it.
 #[derive(Default)]
 struct Side {

@@ -25,7 +25,7 @@ use report::Report;
 pub(super) use child::baseline;
 
 /// What to measure, and how much of it.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 pub(super) struct Args {
     /// What to measure
     #[arg(value_enum, default_value_t = Mode::All)]
@@ -89,6 +89,8 @@ enum Mode {
     Latency,
     /// Reads of a task, against a bare actix-web endpoint
     Reads,
+    /// Reads with authentication, limits and tracing, against the same reads without
+    Limits,
     /// Resident memory with many finished and many waiting tasks
     Size,
     /// The same rows by plain multi-row inserts
@@ -136,6 +138,14 @@ async fn measure_all(args: &Args, target: &Child) -> Result<Report, Error> {
         let reads = measure::reads(target, &noop, &bare, args.connections, span).await;
         bare.stop().await;
         report.reads = Some(reads?);
+    }
+    // A server that runs elsewhere is compared with nothing here.
+    if args.mode == Mode::Limits || (args.mode == Mode::All && args.server.is_none()) {
+        let unguarded = Child::unguarded(args).await?;
+        let span = Duration::from_secs(args.seconds);
+        let limits = measure::limits(target, &noop, &unguarded, args.connections, span).await;
+        unguarded.stop().await;
+        report.limits = Some(limits?);
     }
     if args.mode.includes(Mode::Size) {
         report.size = Some(measure::size(target, &noop, (args.tasks, args.waiting), args.connections, limit).await?);

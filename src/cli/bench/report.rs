@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::child::Child;
 use super::load::Quantiles;
-use super::measure::{Latency, Reads, Size, Throughput};
+use super::measure::{Latency, Limited, Reads, Size, Throughput};
 use super::raw::Raw;
 use super::webhooks::Webhooks;
 use crate::cli::table::aligned;
@@ -18,6 +18,8 @@ pub(super) struct Report {
     pub latency: Option<Latency>,
     /// By `reads`.
     pub reads: Option<Reads>,
+    /// By `limits`.
+    pub limits: Option<Limited>,
     /// By `size`.
     pub size: Option<Size>,
     /// By `webhooks`.
@@ -30,7 +32,16 @@ impl Report {
     /// Nothing found yet.
     pub(super) fn new(target: &Child) -> Self {
         let described = target.described.clone();
-        Self { described, throughput: None, latency: None, reads: None, size: None, webhooks: None, raw: None }
+        Self {
+            described,
+            throughput: None,
+            latency: None,
+            reads: None,
+            limits: None,
+            size: None,
+            webhooks: None,
+            raw: None,
+        }
     }
 
     /// The part of the plain inserts' speed that whole tasks reach.
@@ -46,6 +57,7 @@ impl Report {
             "throughput": self.throughput,
             "latency": self.latency,
             "reads": self.reads,
+            "limits": self.limits,
             "size": self.size,
             "webhooks": self.webhooks,
             "raw": self.raw,
@@ -82,6 +94,11 @@ impl Report {
         if let Some(found) = &self.reads {
             line("reads", format!("{:.0}/s", found.reads_per_second), quantiles(&found.read));
             line("  bare actix-web", format!("{:.0}/s", found.bare_per_second), quantiles(&found.bare));
+            line("  ratio", format!("{:.2}", found.ratio), String::new());
+        }
+        if let Some(found) = &self.limits {
+            line("guarded reads", format!("{:.0}/s", found.guarded_per_second), quantiles(&found.guarded));
+            line("  unguarded", format!("{:.0}/s", found.unguarded_per_second), quantiles(&found.unguarded));
             line("  ratio", format!("{:.2}", found.ratio), String::new());
         }
         if let Some(found) = &self.size {

@@ -15,6 +15,7 @@ use stripe_client_core::{
 
 use crate::activity::fetch::retry_after;
 use crate::domain::gateway::{Answer, Doubt, Next, Reason, Rejection};
+use crate::runtime::trace;
 
 /// How long one connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
@@ -109,6 +110,9 @@ impl Transport {
         sending = sending.header(AUTHORIZATION, key).header("stripe-version", VERSION.as_str());
         if let Some(RequestStrategy::Idempotent(key)) = custom.request_strategy {
             sending = sending.header("idempotency-key", key.as_str());
+        }
+        if let Some(trace) = trace::current() {
+            sending = sending.header("traceparent", trace.parent());
         }
         let answered = answer(sending);
         let limit = custom.timeout.unwrap_or(self.limit);

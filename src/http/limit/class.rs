@@ -40,7 +40,7 @@ impl Class {
         if route.access == Access::Open {
             return match route.path {
                 path if path.starts_with(SIGN_IN) => Self::SignIn,
-                _ if WEBHOOKS.iter().any(begins) => Self::Webhook,
+                _ if WEBHOOKS.iter().any(&begins) => Self::Webhook,
                 _ => Self::Open,
             };
         }

@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod class;
 mod memory;
 pub mod shared;
+pub mod unfinished;
 
 use std::cell::Cell;
 use std::net::{IpAddr, Ipv4Addr};
@@ -24,7 +25,9 @@ use self::bucket::{Rate, Standing};
 use self::class::{Class, Subject};
 use self::memory::Memory;
 use self::shared::Shared;
+use self::unfinished::Unfinished;
 use super::error::Error;
+use crate::auth::roles::Role;
 use crate::domain::Timestamp;
 
 const LIMIT: HeaderName = HeaderName::from_static("x-ratelimit-limit");
@@ -116,13 +119,22 @@ pub struct Limits {
     shared: Option<Shared>,
     memory: Memory,
     refused: [AtomicU64; Class::Failed as usize + 1],
+    /// Tasks under way, by owner.
+    pub unfinished: Unfinished,
 }
 
 impl Limits {
     /// Limits of these rates, shared with other nodes through `shared`. `proxies` of ours stand before the server.
     #[must_use]
     pub fn new(rates: Rates, proxies: usize, shared: Option<Shared>) -> Self {
-        Self { rates, proxies, shared, memory: Memory::default(), refused: Default::default() }
+        Self {
+            rates,
+            proxies,
+            shared,
+            memory: Memory::default(),
+            refused: Default::default(),
+            unfinished: Unfinished::default(),
+        }
     }
 
     /// Takes a call out of the bucket of `subject` for `class`.
@@ -137,6 +149,16 @@ impl Limits {
             self.refused[class as usize].fetch_add(1, Ordering::Relaxed);
         }
         rate.standing(taken)
+    }
+
+    /// Tasks that a caller of this role may have under way; 0 for any number.
+    #[must_use]
+    pub const fn unfinished_tasks(&self, role: Role) -> u32 {
+        match role {
+            Role::Operator => 0,
+            Role::Client => self.rates.key.unfinished_tasks,
+            Role::User => self.rates.user.unfinished_tasks,
+        }
     }
 
     /// Calls that were refused since the start, by class.

@@ -14,7 +14,7 @@ for at = 1, #ARGV, 3 do
     local allowed = full + step <= now + window
     if allowed then
         full = full + step
-        redis.call('SET', key, string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000))
+        redis.call('SET', key, string.format('%.0f', full), 'PX', math.ceil((full - now) / 1000) + 1)
     end
     answer[#answer + 1] = allowed and 1 or 0
     answer[#answer + 1] = full - now

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::domain::{Address, Verdict};
 use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
 use crate::runtime::journal::script::{Script, Step};
-use crate::runtime::journal::{Cell, Column, ColumnType, Entry, RecordTable, StateTable, Unit, partition_of};
+use crate::runtime::journal::{Cell, Column, ColumnType, Entry, Origin, RecordTable, StateTable, Unit, partition_of};
 use crate::runtime::lease::Epoch;
 
 const CLAIMS: Shape<'static> = &[
@@ -40,6 +40,8 @@ const POSTS: Shape<'static> = &[
 pub(super) const FENCE: Shape<'static> = &[("partition", Holds::Integer), ("epoch", Holds::Integer)];
 const SETTLED: Shape<'static> = &[("id", Holds::Text)];
 const BORN: Shape<'static> = &[("target", Holds::Text)];
+const TRACES: Shape<'static> = &[("actor", Holds::Text), ("trace", Holds::Text), ("at", Holds::Integer)];
+const HEIRS: Shape<'static> = &[("actor", Holds::Text), ("sender", Holds::Text), ("at", Holds::Integer)];
 
 /// A statement in both its forms, whether or not there are rows for it.
 #[derive(Clone, Debug)]
@@ -58,6 +60,15 @@ static TAKE_CLAIM: Wording = Wording::fixed(
     "INSERT INTO claims (name, fingerprint, actor, answer, expires) \
      SELECT name, fingerprint, actor, answer, expires FROM {claims} AS v",
     "INSERT INTO claims (name, fingerprint, actor, answer, expires) VALUES (?1, ?2, ?3, ?4, ?5)",
+);
+static TRACE: Wording = Wording::fixed(
+    "INSERT INTO traces (actor, trace, at) SELECT actor, trace, at FROM {traces} AS v",
+    "INSERT INTO traces (actor, trace, at) VALUES (?1, ?2, ?3)",
+);
+static INHERIT_TRACE: Wording = Wording::fixed(
+    "INSERT INTO traces (actor, trace, at) \
+     SELECT v.actor, t.trace, v.at FROM {heirs} AS v JOIN traces AS t ON t.actor = v.sender",
+    "INSERT INTO traces (actor, trace, at) SELECT ?1, trace, ?3 FROM traces WHERE actor = ?2",
 );
 static WRITE_ENTRY: Wording = Wording::fixed(
     "INSERT INTO journal (actor, version, message_id, verdict, reason, body, now, schema) \
@@ -261,6 +272,7 @@ pub(super) fn script<'a>(units: &[&'a Unit], known: &'a BTreeMap<&'static str, S
         states(&mut script, &units, shaped);
         records(&mut script, &units, shaped);
     }
+    traces(&mut script, &units);
     history(&mut script, &units);
     effects(&mut script, &units, partitions);
     script.fence = fence(&units, partitions);
@@ -327,6 +339,22 @@ fn states<'a>(script: &mut Script<'a>, units: &[&'a Unit], shaped: &'a Shaped) {
     }
     add(script, births, &shaped.birth, true);
     add(script, updates, &shaped.update, true);
+}
+
+/// Whose birth a traced call caused, itself or through another actor.
+fn traces<'a>(script: &mut Script<'a>, units: &[&'a Unit]) {
+    let (mut called, mut heirs) = (Source::new("traces", TRACES), Source::new("heirs", HEIRS));
+    for unit in units {
+        let Some(origin) = &unit.origin else { continue };
+        let (rows, of) = match origin {
+            Origin::Call(trace) => (&mut called, trace.as_str()),
+            Origin::Actor(sender) => (&mut heirs, sender.as_str()),
+        };
+        let at = unit.entries.first().map_or(0, |entry| entry.now.0);
+        rows.push([Datum::Text(unit.actor.as_str()), Datum::Text(of), Datum::Integer(at)]);
+    }
+    add(script, called, &TRACE, true);
+    add(script, heirs, &INHERIT_TRACE, false);
 }
 
 fn datum(cell: &Cell) -> Datum<'_> {

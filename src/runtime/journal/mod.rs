@@ -27,6 +27,7 @@ pub use outside::{DeadLetter, Pruned};
 pub use read::{Cursor, LaneDepth, Past, Stored};
 
 use super::lease::Epoch;
+use super::trace::Trace;
 use crate::domain::{Address, EffectNo, Timestamp, Verdict};
 
 /// The id of a message: of the effect it settles (`kind/key:version:index`), or chosen by whoever stands outside.
@@ -50,6 +51,13 @@ impl MessageId {
         let version = parts.next()?.parse().ok()?;
         parts.next()?;
         Some(EffectNo { version, index })
+    }
+
+    /// Whose effect it is, when this is the id of an effect.
+    #[must_use]
+    pub fn sender(&self) -> Option<Address> {
+        self.effect()?;
+        Address::parse(self.0.rsplitn(3, ':').last()?).ok()
     }
 
     /// The id as it is stored.
@@ -198,6 +206,15 @@ pub struct Claim {
     pub expires: Timestamp,
 }
 
+/// Why an actor was born.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// By a call that is traced.
+    Call(Trace),
+    /// Another actor told it to: it has that one's trace, if it has one.
+    Actor(Address),
+}
+
 /// Everything one actor decided in one go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -219,6 +236,8 @@ pub struct Unit {
     pub settled: Vec<MessageId>,
     /// The name this birth takes, if any.
     pub claim: Option<Claim>,
+    /// Why the actor was born, where that is to be found again; `None` also for whoever is born already.
+    pub origin: Option<Origin>,
     /// The epoch in which its owner decided it; `None` for a birth, which whoever accepts it may commit, and where
     /// partitions have but one owner.
     pub epoch: Option<Epoch>,

@@ -1,6 +1,6 @@
 //! Writes that belong to no unit: setting effects aside and calling them back, parking, and forgetting what is old.
 
-use mixvideo_entities::{claim, dead, outbox};
+use mixvideo_entities::{claim, dead, outbox, trace};
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, ExprTrait, IntoActiveModel,
     QueryFilter, QueryOrder, QuerySelect, SqliteTransactionMode, TransactionOptions, TransactionTrait, Value,
@@ -316,6 +316,29 @@ impl Journal {
                 .exec(database)
                 .await?;
             Ok(gone.rows_affected)
+        })
+        .await
+    }
+
+    /// Forgets up to `limit` traces of births before `before`; how many.
+    ///
+    /// # Errors
+    /// A write that failed.
+    pub async fn prune_traces(&self, before: Timestamp, limit: u64) -> Result<u64, Error> {
+        self.write("prune", "traces", async |database| {
+            let old: Vec<String> = trace::Entity::find()
+                .select_only()
+                .column(trace::Column::Actor)
+                .filter(trace::Column::At.lt(before.0))
+                .limit(limit)
+                .into_tuple()
+                .all(database)
+                .await?;
+            if old.is_empty() {
+                return Ok(0);
+            }
+            let gone = trace::Entity::delete_many().filter(Expr::col(trace::Column::Actor).is_in(old)).exec(database);
+            Ok(gone.await?.rows_affected)
         })
         .await
     }

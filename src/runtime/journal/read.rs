@@ -13,7 +13,8 @@ use crate::runtime::journal::connect::READ_LIMIT;
 use crate::runtime::journal::dialect::{Datum, Holds, Shape, Source};
 use crate::runtime::journal::error::Error;
 use crate::runtime::journal::{Claim, Entry, Envelope, Journal, MessageId};
-use mixvideo_entities::{claim, dead, journal, outbox};
+use crate::runtime::trace::Trace;
+use mixvideo_entities::{claim, dead, journal, outbox, trace};
 
 const KEY: Shape<'static> = &[("id", Holds::Text)];
 
@@ -242,6 +243,25 @@ impl Journal {
             Ok((Claim { name, fingerprint, answer, expires: Timestamp(expires) }, actor))
         })
         .transpose()
+    }
+
+    /// The trace of the call that an actor was born in, if that was traced.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn trace_of(&self, actor: &Address) -> Result<Option<Trace>, Error> {
+        let row = self.read("traces", trace::Entity::find_by_id(actor.as_str()).one(&self.readers)).await?;
+        Ok(row.and_then(|row| Trace::parse(&row.trace)))
+    }
+
+    /// Actors that were born in calls of this trace, up to `limit` of them.
+    ///
+    /// # Errors
+    /// A read that failed.
+    pub async fn traced(&self, trace: &Trace, limit: u64) -> Result<Vec<Address>, Error> {
+        let find = trace::Entity::find().filter(trace::Column::Trace.eq(trace.as_str()));
+        let rows = self.read("traces", find.order_by_asc(trace::Column::Actor).limit(limit).all(&self.readers)).await?;
+        rows.iter().map(|row| address("traces", &row.actor, &row.actor)).collect()
     }
 
     /// How many actors of a kind are in each status. Counts every actor: not for a hot path.

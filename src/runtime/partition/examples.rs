@@ -46,6 +46,7 @@ fn unit(message: &str, expected: u64, posts: Vec<Envelope>) -> Arc<Unit> {
         records: Vec::new(),
         settled: vec![message.into()],
         claim: None,
+        origin: None,
         epoch: None,
     })
 }

@@ -91,6 +91,7 @@ fn unit(name: &str, expected: u64) -> Arc<Unit> {
         records,
         settled,
         claim: None,
+        origin: None,
         epoch: None,
     })
 }

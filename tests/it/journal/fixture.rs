@@ -187,6 +187,7 @@ pub fn unit(actor: &Address, expected: u64, messages: &[&str]) -> Unit {
         records: Vec::new(),
         settled: Vec::new(),
         claim: None,
+        origin: None,
         epoch: None,
     }
 }

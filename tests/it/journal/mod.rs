@@ -7,4 +7,5 @@ mod histories;
 mod outbox;
 mod poison;
 mod records;
+mod traces;
 mod units;

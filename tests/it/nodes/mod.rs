@@ -6,6 +6,7 @@ mod database_away;
 mod deaths;
 mod joining;
 mod killers;
+mod limits;
 mod redis_away;
 mod refunds;
 mod rolling;

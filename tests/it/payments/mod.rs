@@ -33,7 +33,7 @@ pub struct Bought {
 }
 
 impl Bought {
-    fn of(answer: &Answer) -> Self {
+    pub fn of(answer: &Answer) -> Self {
         let text = |field: &str| answer.data()[field].as_str().unwrap().to_owned();
         Self { id: text("paymentId"), session: text("sessionId"), url: text("url") }
     }

@@ -1,4 +1,6 @@
-//! How the service is doing, in figures and in words that can be used at night.
+//! How the service is doing, in figures and in [`words`].
+
+mod words;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,8 +18,8 @@ use super::nodes::Nodes;
 use super::{State, metrics, openapi};
 use crate::domain::Timestamp;
 use crate::runtime::engine;
+use crate::runtime::journal::LaneDepth;
 use crate::runtime::journal::committer::CommitterStats;
-use crate::runtime::journal::{DECIDE, LaneDepth};
 use crate::runtime::redis::Standing;
 use crate::runtime::room;
 use crate::store::{payments, tables};
@@ -28,11 +30,6 @@ const GATHERED_MS: i64 = 1_000;
 const COUNTED_MS: i64 = 15_000;
 /// How long a partition may take to answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// A message that waits longer than this is worth a word, in milliseconds.
-const OLD_MS: i64 = 60_000;
-/// An activity that waits and runs for longer than this is, in milliseconds: a long film is nothing to get up for.
-const OLD_ACTIVITY_MS: i64 = 30 * 60_000;
-
 /// What is remembered between two calls.
 #[derive(Debug, Default)]
 pub struct Figures(Mutex<Remembered>);
@@ -157,6 +154,36 @@ impl Redis {
     }
 }
 
+/// What the limits of this node did.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Limited {
+    /// Calls that were refused since the start, by class.
+    #[schema(value_type = Object)]
+    pub refused: BTreeMap<&'static str, u64>,
+    /// Tasks that were refused since the start, because their owner has too many that have not ended.
+    pub refused_unfinished: u64,
+    /// Clients whose bodies did not arrive in time, since the start.
+    pub slow_clients_cut: u64,
+    /// Connections that are open.
+    pub connections: usize,
+    /// For how long the limits that the nodes share cannot be had, in milliseconds: each node counts for itself.
+    pub unavailable_for_ms: Option<u64>,
+}
+
+impl Limited {
+    fn of(state: &State) -> Self {
+        let away = state.limits.away().map(|(away, _)| u64::try_from(away.as_millis()).unwrap_or(u64::MAX));
+        Self {
+            refused: state.limits.refused().collect(),
+            refused_unfinished: state.limits.unfinished.refused(),
+            slow_clients_cut: state.arrivals.cut(),
+            connections: state.connections.count(),
+            unavailable_for_ms: away,
+        }
+    }
+}
+
 /// How the service is doing.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -200,6 +227,8 @@ pub struct Health {
     pub(super) busiest_keys: Vec<room::KeyStanding>,
     /// Actors that clients watch.
     pub watched: usize,
+    /// What the limits did.
+    pub limits: Limited,
     /// Whether messages are taken.
     pub open: bool,
     /// Whether the service is ending.
@@ -278,6 +307,7 @@ pub(super) async fn gather(state: &State) -> Health {
     if let Some(redis) = &state.redis {
         health.with_redis(Redis::of(redis.standing(), state.now()));
     }
+    health.with_limits(Limited::of(state));
     remembered.health = Some((state.now(), health.clone()));
     health
 }
@@ -343,31 +373,33 @@ fn assemble(actors: Counts, read: Read, engine: &engine::Health, stats: Committe
         busiest_keys: engine.room.keys.clone(),
         running: engine.room.lanes.iter().map(|lane| lane.taken).sum(),
         watched: engine.watched,
+        limits: Limited::default(),
         open: engine.open,
         draining: engine.draining,
     };
-    (health.status, health.summary) = judge(&health, answers);
+    (health.status, health.summary) = words::judge(&health, answers);
     health
 }
 
 impl Health {
     /// Adds what is known of Redis, and what it means.
     fn with_redis(&mut self, redis: Redis) {
-        let trouble = match &redis {
-            Redis { away_for_ms: Some(ms), error, .. } => Some(format!(
-                "Redis has been away for {} s ({}): tasks are accepted and wait, nothing is lost; bring it back and work goes \
-                 on by itself within seconds.",
-                ms / 1000,
-                error.as_deref().unwrap_or("no reason is known"),
-            )),
-            Redis { hears: false, .. } => Some(
-                "News over Redis do not arrive: work between nodes may take some seconds longer. See that Redis takes \
-                 another connection and allows SUBSCRIBE."
-                    .to_owned(),
-            ),
-            _ => None,
-        };
+        let trouble = words::redis_trouble(&redis);
         self.redis = Some(redis);
+        self.trouble(trouble);
+    }
+
+    /// Adds what the limits did, and what it means.
+    fn with_limits(&mut self, limits: Limited) {
+        let trouble = words::limits_trouble(&limits);
+        if self.status == "ok" {
+            self.summary.push_str(&words::refusals(&limits));
+        }
+        self.limits = limits;
+        self.trouble(trouble);
+    }
+
+    fn trouble(&mut self, trouble: Option<String>) {
         let Some(trouble) = trouble else { return };
         if self.status == "ok" {
             self.status = "attention";
@@ -378,98 +410,12 @@ impl Health {
     }
 }
 
-/// The worst first, each with what to do about it.
-fn judge(health: &Health, database_answers: bool) -> (&'static str, String) {
-    let mut down = Vec::new();
-    let mut attention = Vec::new();
-    if let Some(ms) = health.commits.unavailable_for_ms {
-        down.push(format!(
-            "The database has taken no commits for {} s: nothing new is accepted, nothing accepted is lost; bring it \
-             back and work goes on by itself.",
-            ms / 1000
-        ));
-    } else if !database_answers {
-        down.push(
-            "The database does not answer: see that it runs and can be reached, then look at its load and its disk; \
-             nothing accepted is lost, and work goes on by itself."
-                .to_owned(),
-        );
-    }
-    if health.draining {
-        down.push("The service is ending: it finishes what is in hand and takes nothing new.".to_owned());
-    } else if !health.open {
-        attention.push("The engine is starting: it tries again what was in hand when the last one died.".to_owned());
-    }
-    if !health.silent_partitions.is_empty() {
-        attention.push(format!(
-            "{} partitions do not answer: the machine is overloaded, or a handler hangs. Look at its load; when that is \
-             low, start the service again: nothing accepted is lost.",
-            health.silent_partitions.len()
-        ));
-    }
-    attention.extend(health.nodes.attention());
-    if let Some(count) = health.quarantined.filter(|count| *count > 0) {
-        attention.push(format!(
-            "{count} {} set aside and {} for a person: `mixvideo dead list` shows why; replay or drop.",
-            if count == 1 { "message was" } else { "messages were" },
-            if count == 1 { "waits" } else { "wait" },
-        ));
-    }
-    if let Some(ms) = health.permits.unavailable_for_ms {
-        attention.push(format!(
-            "The permits that all nodes share have not been had for {} s, because Redis does not answer: steps with a \
-             `concurrency` that run go on, no other begins, and everything else works; bring Redis back.",
-            ms / 1000
-        ));
-    }
-    if let Some(count) = health.attention.filter(|count| *count > 0) {
-        attention.push(format!(
-            "{count} {} a person: `/ops/attention` shows why; see to it, then acknowledge it.",
-            if count == 1 { "payment or refund needs" } else { "payments or refunds need" },
-        ));
-    }
-    for (name, lane) in &health.lanes {
-        let limit = if **name == *DECIDE { OLD_MS } else { OLD_ACTIVITY_MS };
-        let Some(age) = lane.oldest_age_ms.filter(|age| *age > limit) else { continue };
-        attention.push(format!(
-            "The oldest message of the lane `{}` has been due for {} s: work comes in faster than it is done, or a step \
-             hangs; `mixvideo actors list --kind task --status running` shows the tasks.",
-            name,
-            age / 1000
-        ));
-    }
-    let status = match (down.is_empty(), attention.is_empty()) {
-        (false, _) => "down",
-        (true, false) => "attention",
-        (true, true) => return ("ok", fine(health)),
-    };
-    down.append(&mut attention);
-    (status, down.join(" "))
-}
-
-fn fine(health: &Health) -> String {
-    let waiting: u64 = health.lanes.values().map(|lane| lane.waiting).sum();
-    let permits = match &health.permits {
-        Permits { everywhere: Some(all), .. } if all.nodes > 1 && all.running + all.waiting > 0 => format!(
-            " Of {} nodes together {} activities hold a permit and {} wait for one, {} of them on this node.",
-            all.nodes, all.running, all.waiting, health.permits.waiting
-        ),
-        Permits { waiting: 0, .. } => String::new(),
-        Permits { waiting, keys, .. } => {
-            format!(" {waiting} activities wait for permits of {keys} busy keys, which `/metrics` names.")
-        }
-    };
-    format!(
-        "All is well: {} activities running, {waiting} messages waiting, nothing set aside.{permits}",
-        health.running
-    )
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::runtime::journal::DECIDE;
 
     fn health(read: Read, engine: engine::Health, stats: CommitterStats) -> Health {
         assemble(Counts::new(), read, &engine, stats, Timestamp(100_000))
@@ -557,6 +503,25 @@ mod tests {
         shown.with_redis(Redis { away_for_ms: Some(12_345), error, ..Redis::default() });
         assert_eq!(shown.status, "attention");
         assert!(shown.summary.starts_with("Redis has been away for 12 s (connection refused)"), "{}", shown.summary);
+    }
+
+    #[test]
+    fn what_the_limits_did_is_said() {
+        let mut shown = health(read(vec![], 0), open(), CommitterStats::default());
+        let refused = BTreeMap::from([("reading", 0), ("creating", 7)]);
+        shown.with_limits(Limited { refused, refused_unfinished: 2, slow_clients_cut: 3, ..Limited::default() });
+        assert_eq!(shown.status, "ok");
+        assert!(
+            shown.summary.ends_with(
+                " Since the start 7 calls were refused by their limits (creating 7), 2 tasks for having too many under way, and 3 \
+                 slow clients were cut off."
+            ),
+            "{}",
+            shown.summary
+        );
+        shown.with_limits(Limited { unavailable_for_ms: Some(5_000), ..Limited::default() });
+        assert_eq!(shown.status, "attention");
+        assert!(shown.summary.contains("Limits have not been shared for 5 s"), "{}", shown.summary);
     }
 
     #[test]
