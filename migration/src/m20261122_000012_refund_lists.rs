@@ -22,7 +22,6 @@ impl MigrationTrait for Migration {
                 format!("ALTER TABLE refunds ADD COLUMN refund_to {key}"),
                 "CREATE INDEX refunds_created ON refunds (created_at, id)".to_owned(),
                 "CREATE INDEX payments_owner ON payments (owner)".to_owned(),
-                "CREATE INDEX payments_receiver ON payments (receiver_id)".to_owned(),
             ],
         )
         .await
