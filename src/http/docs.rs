@@ -1,16 +1,19 @@
 //! `/docs`: the description of the API as pages to read. They are kept inside of the binary and ask nobody but this
 //! service for anything, so that they work without the internet.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{self, HeaderName};
 use actix_web::web::{Path, ServiceConfig};
+use bytes::Bytes;
 use utoipa_swagger_ui::Config;
 
 use super::error::Error;
 use super::guard::{get_and_head, resource};
 use super::openapi;
+use super::pieces::in_pieces;
 
 /// What the pages may load and ask: this service alone. Their scripts are files; their styles are set by scripts too.
 /// `browsers` adds who may show them in a frame.
@@ -51,7 +54,10 @@ pub(super) async fn file(path: Path<String>) -> Result<HttpResponse, Error> {
         .insert_header(POLICY)
         .insert_header((header::CACHE_CONTROL, "no-cache"))
         .content_type(found.content_type)
-        .body(found.bytes.into_owned()))
+        .body(in_pieces(match found.bytes {
+            Cow::Borrowed(whole) => Bytes::from_static(whole),
+            Cow::Owned(whole) => whole.into(),
+        })))
 }
 
 /// The description is found beside the pages, wherever the service is mounted. Nobody else is asked to judge it.

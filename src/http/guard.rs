@@ -7,7 +7,7 @@ use std::time::Instant;
 use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{HttpServiceFactory, ServiceRequest, ServiceResponse};
 use actix_web::http::Method as HttpMethod;
-use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue, VARY};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{HttpMessage as _, Resource, guard, web};
 use futures_util::FutureExt as _;
@@ -197,7 +197,8 @@ pub async fn outermost(
             line.write(&error.status(), Some(error));
             error.response(&envelope::stamp(response.request()))
         });
-        if let Some(answer) = answer {
+        if let Some(mut answer) = answer {
+            keep_cross_origin(response.headers(), answer.headers_mut());
             response = response.into_response(answer);
         }
     } else {
@@ -213,6 +214,14 @@ pub async fn outermost(
         browsers.write(response.headers_mut());
     }
     Ok(response)
+}
+
+/// What pages of other origins were told stays when an answer is written anew.
+fn keep_cross_origin(told: &HeaderMap, answer: &mut HeaderMap) {
+    let kept = |name: &HeaderName| *name == VARY || name.as_str().starts_with("access-control-");
+    for (name, value) in told.iter().filter(|(name, _)| kept(name)) {
+        answer.append(name.clone(), value.clone());
+    }
 }
 
 /// What actix takes at most is more than anybody needs.

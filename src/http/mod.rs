@@ -29,6 +29,7 @@ mod openapi;
 mod ops;
 mod payment;
 mod pictures;
+mod pieces;
 mod providers;
 mod query;
 mod refunds;

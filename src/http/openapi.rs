@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use actix_web::HttpResponse;
 use actix_web::web::ServiceConfig;
+use bytes::Bytes;
 use serde::Serialize;
 use utoipa::openapi::RefOr;
 use utoipa::openapi::header::HeaderBuilder;
@@ -17,6 +18,7 @@ use self::complete::AnyFailure;
 use super::caller::UQPAY_TOKEN;
 use super::error::{CODE_HEADER, Fault};
 use super::guard::{get_and_head, resource};
+use super::pieces::in_pieces;
 use super::{
     audit, docs, files, google, health, keys, limit, metrics, ops, payment, providers, refunds, sandbox, shop, streams,
     tasks, templates,
@@ -479,7 +481,8 @@ pub(super) fn routes(config: &mut ServiceConfig) {
 #[utoipa::path(get, path = "/openapi.json", tag = "health", security(()),
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
 pub(super) async fn described() -> HttpResponse {
-    HttpResponse::Ok().content_type("application/json").body(document())
+    let document = Bytes::from_static(document().as_bytes());
+    HttpResponse::Ok().content_type("application/json").body(in_pieces(document))
 }
 
 #[cfg(test)]

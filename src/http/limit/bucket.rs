@@ -44,7 +44,8 @@ impl Rate {
         self.step_us() * self.0 as i64
     }
 
-    /// Takes a call out of a bucket that is full again at `full_us`; a bucket that nobody asked before is full.
+    /// Takes a call out of a bucket that is full again at `full_us`; a bucket that nobody asked before is full, and one that
+    /// refuses stays as it is.
     #[must_use]
     pub fn take(self, full_us: i64, now_us: i64) -> Taken {
         // A clock that was set back, or a rate that was lowered, empties a bucket and no more than that.

@@ -27,7 +27,9 @@ impl Memory {
         let mut shard = self.shards[shard].lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(full) = shard.get_mut(bucket) {
             let taken = rate.take(*full, now_us);
-            *full = taken.full_us();
+            if taken.allowed {
+                *full = taken.full_us();
+            }
             return taken;
         }
         if shard.len() >= BUCKETS_MAX {
@@ -41,7 +43,9 @@ impl Memory {
             &shared
         };
         let taken = rate.take(shard.get(name).copied().unwrap_or(now_us), now_us);
-        shard.insert(name.into(), taken.full_us());
+        if taken.allowed {
+            shard.insert(name.into(), taken.full_us());
+        }
         taken
     }
 

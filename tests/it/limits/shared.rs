@@ -50,7 +50,9 @@ async fn redis_reckons_exactly_as_memory_does() {
             };
             let full = buckets.entry(bucket).or_insert(0);
             assert_eq!(taken, rate.take(*full, taken.now_us), "of {} calls, full at {full}", rate.calls());
-            *full = taken.full_us();
+            if taken.allowed {
+                *full = taken.full_us();
+            }
         }
     }
 }

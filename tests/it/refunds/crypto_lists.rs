@@ -72,7 +72,7 @@ fn refunds_are_looked_for_by_every_field() {
             ("status:SUCCEEDED".to_owned(), 0),
             (format!("createdAt:{at}"), 1),
             (format!("updatedAt:{}", two[0]["updatedAt"].as_str().unwrap()), 1),
-            (format!("receiverId:acct_1,amount=200"), 1),
+            ("receiverId:acct_1,amount=200".to_owned(), 1),
             ("receiverId:acct_1,amount=300".to_owned(), 0),
         ] {
             let found = list(&server, &server.client, &format!("query={query}")).await;

@@ -149,7 +149,7 @@ mod tests {
             let told = said(conditions(Some(query)).unwrap_err());
             assert!(told.contains(wanted), "{query}: {told}");
         }
-        let many = vec!["amount:1"; CONDITIONS_MAX + 1].join(",");
+        let many = ["amount:1"; CONDITIONS_MAX + 1].join(",");
         assert!(said(conditions(Some(&many)).unwrap_err()).contains("at most 10 conditions"));
         assert!(said(sort(Some("color")).unwrap_err()).contains("sort names `color`"));
         assert!(said(sort(Some("--amount")).unwrap_err()).contains("sort names `-amount`"));
