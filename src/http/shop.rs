@@ -25,7 +25,7 @@ const SHOWN_MAX: u64 = 60;
 const PAGE: &str = include_str!("shop.html");
 /// What the page may do: its own script and style, its own orders, and showing the picture that was chosen.
 const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; connect-src 'self'; \
-                      img-src blob: data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+                      img-src blob: data:; base-uri 'none'; form-action 'none'";
 
 /// Adds the routes.
 pub(super) fn routes(config: &mut ServiceConfig) {

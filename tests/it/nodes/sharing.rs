@@ -39,9 +39,9 @@ async fn a_wait_and_a_stream_on_another_node_hear_of_a_task() {
     let id = id_in(&owned_by(&owner).await, "film", 0);
     owner.make(&id, &film_of(&png())).await;
     let begun = Instant::now();
-    let waited = other.get(&format!("/task/{id}?wait=30")).await;
+    let wait = format!("/task/{id}?wait=30");
+    let (waited, seen) = tokio::join!(other.get(&wait), events(&other, &id, None));
     assert_ne!(waited.data()["status"], "pending", "it heard of a change after {:?}", begun.elapsed());
-    let seen = events(&other, &id, None).await;
     let versions: BTreeSet<&str> =
         seen.iter().filter_map(|id| id.split_once('-')).map(|(version, _)| version).collect();
     assert!(seen.len() > versions.len(), "progress between two decisions is seen: {seen:?}");

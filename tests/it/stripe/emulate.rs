@@ -78,7 +78,7 @@ async fn a_page_of_others_is_paid_and_what_its_webhook_says_is_believed_only_as_
         let answer = send(post).await;
         assert_eq!(
             (answer.status.as_u16(), answer.message()),
-            (400, "the webhook is no event: the event has no usable `id`")
+            (400, "The webhook is no event: the event has no usable `id`")
         );
         let inputs = server.get_as(&server.operator, "/ops/actors?kind=input").await;
         assert_eq!(inputs.data()["total"], 0, "nothing is acted upon");
