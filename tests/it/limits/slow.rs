@@ -88,7 +88,7 @@ async fn a_thousand_slow_clients_are_cut_off_and_hold_up_nobody() {
 
     let mut largest_mb = before_mb;
     let mut slowest = Duration::ZERO;
-    let mut number = 0;
+    let (mut number, mut told) = (0, 0);
     while !(heads.is_empty() && bodies.is_empty() && readers.is_empty()) {
         let asked = Instant::now();
         let id = format!("normal-{number}");
@@ -103,6 +103,11 @@ async fn a_thousand_slow_clients_are_cut_off_and_hold_up_nobody() {
         }
         while let Some(heard) = bodies.try_join_next() {
             let heard = heard.unwrap();
+            // Who still sends when the connection ends is reset, which may take what it was told from it.
+            if heard.is_empty() {
+                continue;
+            }
+            told += 1;
             assert!(heard.starts_with("HTTP/1.1 408") && heard.contains("did not arrive in time"), "{heard}");
             assert!(heard.contains("x-ratelimit-remaining") && heard.contains("\"code\":408"), "{heard}");
         }
@@ -114,6 +119,7 @@ async fn a_thousand_slow_clients_are_cut_off_and_hold_up_nobody() {
     }
     println!("{number} normal calls, the slowest took {slowest:?}; memory from {before_mb} to {largest_mb} MB");
     assert!(number > 5 && slowest < PATIENCE, "{number} normal calls, the slowest took {slowest:?}");
+    assert!(told > BODIES / 2, "{told} were told why");
     assert!(largest_mb < before_mb + GROWTH_MB, "memory from {before_mb} to {largest_mb} MB");
     caller.until_completed(&format!("normal-{}", number - 1)).await;
     until("nothing of them is left", async || {
