@@ -1,0 +1,5 @@
+//! Keys and a real node.
+
+mod anvil;
+mod silence;
+mod transfers;
