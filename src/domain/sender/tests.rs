@@ -14,9 +14,10 @@ fn nothing_is_broadcast_before_its_bytes_are_kept() {
 
 #[test]
 fn what_vanished_is_broadcast_again_as_it_was() {
-    let run = Run::sent().sees(mined(101, true)).sees(View { head: 102, ..view() });
+    let run = Run::sent().sees(mined(101, true)).later(POLICY.stuck_ms).sees(View { head: 102, ..view() });
     let sent = run.broadcasts();
     assert_eq!((sent.len(), &sent[0]), (2, &sent[1]));
+    let run = run.hears(FIRST, Fact::Taken).sees(View { head: 102, ..waiting() });
     assert_eq!(run.sending(FIRST).attempts.len(), 1, "taken back by a reorganisation: its fee was good enough");
 }
 
