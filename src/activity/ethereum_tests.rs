@@ -36,6 +36,8 @@ fn wish(number: u128, to: &str, units: u128) -> Wish {
     Wish { refund: RefundId::new(Uuid::from_u128(number)), amount, transfer }
 }
 
+type IsTold = fn(&Trouble) -> bool;
+
 /// A sender, the orders of it that have not ended, and what it told refunds.
 struct Bench {
     treasury: Treasury,
@@ -272,7 +274,7 @@ async fn a_node_that_is_away_behind_or_of_another_chain_changes_nothing() {
     bench.work().await;
     away.kill().await;
     let before = bench.state().sendings.clone();
-    let expected: [(&Anvil, fn(&Trouble) -> bool); 3] = [
+    let expected: [(&Anvil, IsTold); 3] = [
         (&away, |trouble| matches!(trouble, Trouble::Down { .. })),
         (&behind, |trouble| matches!(trouble, Trouble::Behind { head: 0 })),
         (&elsewhere, |trouble| matches!(trouble, Trouble::OtherChain { chain_id: 5 })),

@@ -3,6 +3,8 @@
 use super::table::*;
 use super::*;
 
+type IsTold = fn(&Trouble) -> bool;
+
 #[test]
 fn nothing_is_broadcast_before_its_bytes_are_kept() {
     let run = Run::opened().then(Message::Send(Box::new(wish(1)))).sees(view());
@@ -104,7 +106,7 @@ fn what_a_look_was_not_asked_for_is_not_taken_for_lacking() {
 
 #[test]
 fn a_node_that_contradicts_what_is_known_changes_nothing_but_what_a_person_is_told() {
-    let lies: [(View, fn(&Trouble) -> bool); 5] = [
+    let lies: [(View, IsTold); 5] = [
         (View { chain_id: 1, ..waiting() }, |trouble| matches!(trouble, Trouble::OtherChain { chain_id: 1 })),
         (View { head: 99, ..waiting() }, |trouble| matches!(trouble, Trouble::Behind { head: 99 })),
         (View { nonce: FIRST - 1, ..waiting() }, |trouble| matches!(trouble, Trouble::NonceLow { .. })),
