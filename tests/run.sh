@@ -103,6 +103,12 @@ if [ ! -d tests/oidc/node_modules/oidc-provider ]; then
     (cd tests/oidc && npm ci --no-audit --no-fund --loglevel=error >&2)
 fi
 
+# An Ethereum node with a chain of its own, at the version that its lock file pins.
+if [ ! -d tests/anvil/node_modules/@foundry-rs ]; then
+    command -v npm >/dev/null || { echo "npm is missing: install Node.js 20.15 or newer" >&2; exit 1; }
+    (cd tests/anvil && npm ci --no-audit --no-fund --loglevel=error >&2)
+fi
+
 if [ $# = 0 ]; then
     cargo fmt --all --check
     cargo clippy --workspace --all-targets --locked -- -D warnings

@@ -7,6 +7,7 @@
 //! A step reads the working files of its own task and customers' inputs by digest, nothing else: a task's parameters
 //! come from its user and must not open another's files.
 
+pub mod ethereum;
 pub mod fetch;
 pub mod gateway;
 pub mod here;

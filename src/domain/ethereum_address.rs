@@ -5,10 +5,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha3::{Digest as _, Keccak256};
 
 /// An address that coins can be sent to.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EthereumAddress([u8; 20]);
 
 /// Why a text is no address to send coins to. Each reads as what is wrong with a field.
@@ -45,6 +46,12 @@ impl EthereumAddress {
         }
         Ok(address)
     }
+
+    /// Its 20 bytes.
+    #[must_use]
+    pub const fn bytes(self) -> [u8; 20] {
+        self.0
+    }
 }
 
 /// With its checksum: a letter is upper case where the digest of the lower-case digits has a digit of 8 or more.
@@ -64,6 +71,18 @@ impl fmt::Display for EthereumAddress {
 impl fmt::Debug for EthereumAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+impl Serialize for EthereumAddress {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EthereumAddress {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod money;
 pub mod payment;
 pub mod rail;
 pub mod refund;
+pub mod sender;
 pub mod task;
 pub mod template;
 pub mod turn;
