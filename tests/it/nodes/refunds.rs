@@ -200,8 +200,8 @@ async fn refunds_of_a_hundred_payments_of_one_receiver_get_what_was_paid_and_no_
     }
     let payments = buyers.join_all().await;
     // Each payment is asked back by another face in each round.
-    let wishes = (0..4 * PAYMENTS)
-        .map(|index| Wish::refund(index + index / PAYMENTS, &payments[index % PAYMENTS], EACH));
+    let wishes =
+        (0..4 * PAYMENTS).map(|index| Wish::refund(index + index / PAYMENTS, &payments[index % PAYMENTS], EACH));
     storm(&cluster, wishes).await;
     let database = cluster.database().await;
     gave_back(&database, 100, EACH, 100 * PAID).await;
