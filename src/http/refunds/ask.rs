@@ -204,7 +204,43 @@ pub fn answered(known: Known) -> Result<Known, Error> {
     }
 }
 
+/// What a refund is promised, for a face that shows none without its amount.
+///
+/// # Errors
+/// [`Error::Unavailable`] as long as its payment has not answered.
+pub fn promised(refund: &refund::State) -> Result<Money, Error> {
+    refund.amount.ok_or_else(|| {
+        Error::unavailable(
+            format!(
+                "refund {} still waits for its payment and goes on by itself: repeat the request under the same key or \
+                 number",
+                refund.request.id
+            ),
+            2,
+        )
+    })
+}
+
 /// Whether waiting longer tells nothing new: it has ended, or a person is to say how it ends.
 pub fn is_decided(refund: &refund::State) -> bool {
     refund.status.is_settled() || refund.waits_for_operator()
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::domain::refund::{Reason, RefundMachine};
+    use crate::domain::{Machine as _, Moment, Timestamp};
+
+    #[test]
+    fn who_asks_before_the_payment_has_answered_is_told_to_come_back() {
+        let (id, payment) = (RefundId::new(Uuid::from_u128(1)), PaymentId::new(Uuid::from_u128(2)));
+        let request = Request::new(id, payment, Reason::Duplicate, "client:shop".into());
+        let moment = Moment { now: Timestamp(1), version: 1 };
+        let born = RefundMachine.apply(None, Message::Request(Box::new(request)), moment).unwrap().state.unwrap();
+        let told = promised(&born).unwrap_err();
+        assert!(matches!(told, Error::Unavailable { .. }) && told.to_string().contains(&id.to_string()), "{told}");
+    }
 }

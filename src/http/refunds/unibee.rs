@@ -164,7 +164,7 @@ pub(in crate::http) async fn mark(request: HttpRequest, payload: web::Payload, d
 
 fn shown(asked: &Asked, payment: &payment::State) -> Result<Reply, Error> {
     let refund = &asked.known.state;
-    let promised = refund.amount.ok_or_else(|| Error::internal("a refund is shown before it is promised"))?;
+    let promised = ask::promised(refund)?;
     let succeeded_at = refund.ended_at.filter(|_| refund.status == Status::Succeeded);
     let refund = UnibeeRefund {
         country_code: "",

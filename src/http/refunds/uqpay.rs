@@ -172,7 +172,7 @@ async fn again(desk: &Desk, id: RefundId) -> Result<Reply, Error> {
 
 fn shown(asked: &Asked) -> Result<Reply, Error> {
     let Known { state, updated_at } = &asked.known;
-    let promised = state.amount.ok_or_else(|| Error::internal("a refund is shown before it is promised"))?;
+    let promised = ask::promised(state)?;
     asked.reply(
         "Refund created successfully",
         &UqpayRefund {

@@ -4,6 +4,7 @@ mod answers;
 mod browsers;
 mod buckets;
 mod connections;
+mod garbled;
 mod repeated;
 mod shared;
 mod slow;

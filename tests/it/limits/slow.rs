@@ -58,7 +58,8 @@ fn resident_mb(pid: u32) -> u64 {
 async fn a_thousand_slow_clients_are_cut_off_and_hold_up_nobody() {
     rlimit::increase_nofile_limit(16_384).unwrap();
     let mut service = Service::sqlite().await;
-    service.set("SERVER__HEAD_SECONDS", 2);
+    // Normal clients have their threads from the same machine: they may be late with a head as well.
+    service.set("SERVER__HEAD_SECONDS", 5);
     service.set("SERVER__BODY_SECONDS", 3);
     service.set("SERVER__STALL_SECONDS", 2);
     service.start_with_templates().await;
@@ -128,4 +129,55 @@ async fn a_thousand_slow_clients_are_cut_off_and_hold_up_nobody() {
         limits["slowClientsCut"] == BODIES as u64 && limits["connections"].as_u64().unwrap() < 10
     })
     .await;
+}
+
+/// Much longer than the silence that is allowed, and shorter than anything else may take.
+const SOON: Duration = Duration::from_secs(40);
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_cut_off_soon() {
+    let mut service = Service::sqlite().await;
+    service.set("SERVER__HEAD_SECONDS", LIMIT.as_secs());
+    service.set("SERVER__KEEP_ALIVE_SECONDS", LIMIT.as_secs());
+    service.set("SERVER__STALL_SECONDS", 2);
+    service.start().await;
+    let address = service.caller.base().trim_start_matches("http://").to_owned();
+    let cut = tokio::time::timeout(SOON, never_reads(address)).await;
+    assert!(cut.is_ok(), "who never reads is never cut off");
+}
+
+#[tokio::test]
+async fn who_falls_silent_is_cut_off_soon_and_who_sends_slowly_is_heard_out() {
+    let mut service = Service::sqlite().await;
+    service.set("SERVER__BODY_SECONDS", LIMIT.as_secs());
+    service.set("SERVER__STALL_SECONDS", 2);
+    service.start_with_templates().await;
+    let caller = &service.caller;
+    let address = caller.base().trim_start_matches("http://").to_owned();
+    let body = noop().to_string();
+    let head = format!(
+        "POST /task/slow HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         connection: close\r\ncontent-length: {}\r\n\r\n",
+        caller.key(),
+        body.len()
+    );
+
+    let silent = drips(address.clone(), head.clone(), LIMIT);
+    let steady = async {
+        let mut stream = TcpStream::connect(&*address).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        // All of it takes longer than the silence that is allowed.
+        for byte in body.bytes() {
+            stream.write_all(&[byte]).await.unwrap();
+            tokio::time::sleep(Duration::from_millis(80)).await;
+        }
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).await.unwrap();
+        heard
+    };
+    let (silent, steady) = tokio::join!(tokio::time::timeout(SOON, silent), steady);
+    let silent = silent.expect("who says nothing more is not cut off");
+    assert!(silent.starts_with("HTTP/1.1 408") && silent.contains("2 s without a byte"), "{silent}");
+    assert!(steady.starts_with("HTTP/1.1 200"), "{steady}");
+    assert_eq!(caller.get("/health").await.data()["limits"]["slowClientsCut"], 1);
 }

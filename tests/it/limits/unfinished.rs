@@ -28,12 +28,14 @@ fn who_has_too_many_tasks_under_way_waits_for_one_to_end() {
             assert_eq!(asks(&server, client, "one").await, 200, "what was accepted is answered again");
             assert_eq!(asks(&server, &server.other, "other").await, 200, "others are not held up");
             assert_eq!(asks(&server, &server.operator, "ours").await, 200);
+            server.clock.advance(2_000);
+            assert_eq!(asks(&server, client, "three").await, 429, "they are counted again, and have not ended");
             held.add_permits(100);
             server.until("/task/one", |task| task["status"] == "completed").await;
             server.clock.advance(5_000);
             assert_eq!(asks(&server, client, "three").await, 200);
             let health = server.get("/health").await;
-            assert_eq!(health.data()["limits"]["refusedUnfinished"], 2, "{}", health.body);
+            assert_eq!(health.data()["limits"]["refusedUnfinished"], 3, "{}", health.body);
         },
     );
 }

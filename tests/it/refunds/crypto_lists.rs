@@ -1,6 +1,7 @@
 //! The face of payments in coins: lists of the refunds of every face.
 
 use reqwest::Method;
+use sea_orm::ConnectionTrait as _;
 use serde_json::{Value, json};
 
 use super::{WALLET, fields, key_for, list, pairs, received, uqpay, uqpay_body};
@@ -116,6 +117,10 @@ fn a_list_is_sorted_by_any_field_in_both_directions() {
             let found = list(&server, &server.client, &format!("sort={sort}")).await;
             assert_eq!(ids(&found), wanted, "{sort}: {}", found.body);
         }
+        // It has the same name as those beside it, whatever it is called in the table.
+        let renamed = format!("UPDATE refunds SET status = 'outcome_unknown' WHERE id = '{}'", id(0));
+        assert_eq!(server.database.execute_unprepared(&renamed).await.unwrap().rows_affected(), 1);
+        assert_eq!(ids(&list(&server, &server.client, "sort=status").await), [id(2), id(1), id(0), plain]);
         for sort in ["_id", "paymentId", "paymentIntentId", "userId", "updatedAt"] {
             assert_eq!(ids(&list(&server, &server.client, &format!("sort=-{sort}")).await).len(), 4, "{sort}");
         }

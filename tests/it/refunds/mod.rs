@@ -18,7 +18,7 @@ use uuid::Uuid;
 use crate::server::{Answer, Server, now, send};
 
 /// An address with its checksum, from EIP-55.
-const WALLET: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
+pub const WALLET: &str = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed";
 
 /// The key of a client that acts for receivers.
 async fn key_for(server: &Server, client: &str, receivers: &[&str]) -> String {
@@ -55,7 +55,7 @@ fn uqpay_with(server: &Server, key: &str, body: &Value) -> RequestBuilder {
     request.header("x-client-id", "shop").header("x-idempotency-key", key).json(body)
 }
 
-fn uqpay_body(payment: &str, amount: &str) -> Value {
+pub fn uqpay_body(payment: &str, amount: &str) -> Value {
     json!({ "payment_intent_id": payment, "amount": amount, "reason": "Return good" })
 }
 
@@ -68,7 +68,7 @@ fn invoice_of(payment: &str) -> String {
     payment.replace("pay_", "inv_")
 }
 
-fn unibee_body(payment: &str, amount: i64, number: &str) -> Value {
+pub fn unibee_body(payment: &str, amount: i64, number: &str) -> Value {
     json!({ "invoiceId": invoice_of(payment), "reason": "Paid in cash", "refundAmount": amount, "refundNo": number })
 }
 

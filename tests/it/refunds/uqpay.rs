@@ -172,6 +172,8 @@ fn every_field_is_checked() {
             let told = refused(&server, with("amount", json!(amount))).await;
             assert!(told.starts_with("Invalid request: amount must be digits"), "{amount}: {told}");
         }
+        let nobodys = refused(&server, uqpay_body("pay_x", "ten")).await;
+        assert!(nobodys.contains("amount must be digits"), "fields before the payment: {nobodys}");
         let told = refused(&server, with("amount", json!("1.001"))).await;
         assert!(told.contains("at most 2 of them behind a point"), "{told}");
         let told = refused(&server, with("amount", json!("10.01"))).await;
