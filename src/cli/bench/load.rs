@@ -83,11 +83,14 @@ impl Seen {
         Self { accepted: 0, failed: 0, failure: None, took: Duration::ZERO, times: Times::new() }
     }
 
-    fn note(&mut self, answer: Result<(u16, &[u8]), Error>, time: Duration) -> bool {
+    /// Counts a call; a failure always, an accepted one where its time is wanted.
+    fn note(&mut self, answer: Result<(u16, &[u8]), Error>, time: Option<Duration>) -> bool {
         let failure = match answer {
             Ok((200, _)) => {
-                self.accepted += 1;
-                self.times.note(time);
+                if let Some(time) = time {
+                    self.accepted += 1;
+                    self.times.note(time);
+                }
                 return true;
             }
             Ok((status, body)) => format!("status {status}: {}", String::from_utf8_lossy(body)),
@@ -122,7 +125,7 @@ pub(super) async fn closed(
                 }
                 let call = request(number);
                 let answer = connection.call(&call).await;
-                if !seen.borrow_mut().note(answer, sent.elapsed()) {
+                if !seen.borrow_mut().note(answer, Some(sent.elapsed())) {
                     // A server in trouble is not pressed harder than one that works.
                     tokio::time::sleep(Duration::from_millis(10)).await;
                 }
@@ -147,12 +150,13 @@ pub(super) struct OpenSeen {
     pub both: Seen,
 }
 
-/// Calls `rate` times a second for `span`, whether answers come or not, and follows each answer with a second call on
-/// the same connection, repeated until its answer holds `expected`. Times count from when a call was due, so that a slow server is not spared.
+/// Calls `rate` times a second for `warm_up` and `span`, whether answers come or not, and follows each answer with a second
+/// call on the same connection, repeated until its answer holds `expected`. Times count from when a call was due, so that a
+/// slow server is not spared; those of calls that were due in `warm_up` are left out.
 pub(super) async fn open(
     server: SocketAddr,
     rate: u32,
-    span: Duration,
+    (warm_up, span): (Duration, Duration),
     request: Rc<[u8]>,
     follow: impl Fn(&[u8]) -> Option<Vec<u8>> + 'static,
     expected: &'static str,
@@ -165,25 +169,26 @@ pub(super) async fn open(
     let step = Duration::from_secs(1) / rate.max(1);
     for number in 0.. {
         let due = began + step * number;
-        if due >= began + span {
+        if due >= began + warm_up + span {
             break;
         }
         wait_until(due).await;
         let connection: Option<Connection> = idle.borrow_mut().pop_front();
         if connection.is_none() && callers.len() >= OPEN_CONNECTIONS_MAX {
-            seen.borrow_mut().first.note(Err(Error::Garbled("too many calls wait")), Duration::ZERO);
+            seen.borrow_mut().first.note(Err(Error::Garbled("too many calls wait")), None);
             continue;
         }
         let mut connection = connection.unwrap_or_else(|| Connection::new(server));
         let (seen, idle, follow, request) = (seen.clone(), idle.clone(), follow.clone(), request.clone());
+        let time = move || (due >= began + warm_up).then(|| due.elapsed());
         callers.spawn_local(async move {
             let answer = connection.call(&request).await;
             let second = answer.as_ref().ok().and_then(|(_, body)| follow(body));
-            if seen.borrow_mut().first.note(answer, due.elapsed())
+            if seen.borrow_mut().first.note(answer, time())
                 && let Some(second) = second
             {
                 let answer = call_until(&mut connection, &second, expected).await;
-                seen.borrow_mut().both.note(answer, due.elapsed());
+                seen.borrow_mut().both.note(answer, time());
             }
             idle.borrow_mut().push_front(connection);
         });
@@ -213,7 +218,7 @@ async fn call_until(
 
 /// Waits until `due`. Timers count whole milliseconds, which is as long as what is measured: the last of the wait is spent
 /// looking at the clock, and lets everything else run in between.
-async fn wait_until(due: Instant) {
+pub(super) async fn wait_until(due: Instant) {
     if let Some(early) = due.checked_sub(Duration::from_millis(2)) {
         tokio::time::sleep_until(early.into()).await;
     }
@@ -286,8 +291,9 @@ mod tests {
             assert_eq!(body, b"{\"data\":\"x\"}");
             Some(request("GET", "/task/x", None, None))
         };
-        let seen = open(server(), 500, Duration::from_millis(100), call, follow, "\"x\"").await;
-        assert_eq!((seen.first.accepted, seen.both.accepted), (50, 50));
+        let spans = (Duration::from_millis(40), Duration::from_millis(100));
+        let seen = open(server(), 500, spans, call, follow, "\"x\"").await;
+        assert_eq!((seen.first.accepted, seen.both.accepted), (50, 50), "what was due after the warm-up is counted");
         assert!(seen.both.times.quantiles().p50_ms >= seen.first.times.quantiles().p50_ms);
     }
 

@@ -18,6 +18,8 @@ use crate::cli::Error;
 const READ_TASKS: u64 = 1_000;
 /// Turns that each side of a comparison has: the machine's mood changes within a run.
 const TURNS: u32 = 2;
+/// Before a latency is measured.
+pub(super) const WARM_UP: Duration = Duration::from_secs(2);
 /// Seconds that an answer is held back until the task is completed.
 const WAIT_S: u32 = 10;
 /// The smallest picture: one pixel of PNG.
@@ -121,7 +123,8 @@ pub(super) struct Latency {
     pub completed: Quantiles,
 }
 
-/// POSTs at a fixed rate and waits for each task with `?wait=`.
+/// POSTs at a fixed rate and waits for each task with `?wait=`. What happens in the first [`WARM_UP`] is not counted: a
+/// server that has just started opens its connections and plans its statements then.
 pub(super) async fn latency(
     target: &Child,
     noop: &Noop,
@@ -132,7 +135,7 @@ pub(super) async fn latency(
     let wait = target.request("GET", &format!("/task/ID?wait={WAIT_S}"), None);
     let wait = String::from_utf8(wait).map_err(|_| Error::Failed("the key is no text".to_owned()))?;
     let follow = move |body: &[u8]| Some(wait.replacen("ID", http::field(body, "data")?, 1).into_bytes());
-    let load = load::open(target.address, rate, span, noop.post(target), follow, "\"status\":\"completed\"");
+    let load = load::open(target.address, rate, (WARM_UP, span), noop.post(target), follow, "\"status\":\"completed\"");
     let seen = tokio::time::timeout(limit, LocalSet::new().run_until(load)).await;
     let seen = seen.map_err(|_| Error::Failed(format!("calls were left after {} s", limit.as_secs())))?;
     let (first, both) = (sound(seen.first)?, sound(seen.both)?);

@@ -4,6 +4,7 @@
 //! is bounded in count and in time and bound to 127.0.0.1.
 
 mod child;
+mod commits;
 mod http;
 mod load;
 mod measure;
@@ -131,6 +132,10 @@ async fn measure_all(args: &Args, target: &Child) -> Result<Report, Error> {
     if args.mode.includes(Mode::Latency) {
         let span = Duration::from_secs(args.seconds);
         report.latency = Some(measure::latency(target, &noop, args.rate, span, limit).await?);
+        if let Some(database) = &target.database {
+            let spans = (measure::WARM_UP, span);
+            report.commits = Some(commits::measure(database, target.scratch(), args.rate, spans).await?);
+        }
     }
     if args.mode.includes(Mode::Reads) {
         let bare = BareServer::start().await?;

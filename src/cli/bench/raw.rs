@@ -49,14 +49,7 @@ pub(super) async fn measure(source: &Database, scratch: &Path) -> Result<Option<
     }
     let rows = tasks.iter().map(|task| 1 + task.decisions.len()).sum();
     let seconds = if db.get_database_backend() == DbBackend::Sqlite {
-        let url = format!("sqlite://{}", scratch.join("raw.db").display());
-        journal::migrate(&url).await?;
-        let own = Database { url: url.into(), attempt_seconds: 0, patience_seconds: 0 };
-        let own = database::connect(&own).await?;
-        for setting in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
-            own.execute_unprepared(setting).await?;
-        }
-        write(&own, &tasks, ("journal", "tasks")).await?
+        write(&beside(scratch).await?, &tasks, ("journal", "tasks")).await?
     } else {
         drop_copies(&db).await?;
         for table in ["journal", "tasks"] {
@@ -67,6 +60,18 @@ pub(super) async fn measure(source: &Database, scratch: &Path) -> Result<Option<
         seconds?
     };
     Ok(Some(Raw { tasks: tasks.len(), rows, tasks_per_second: tasks.len() as f64 / seconds }))
+}
+
+/// An SQLite file of its own with the tables of a journal, and as durable as one.
+pub(super) async fn beside(scratch: &Path) -> Result<DatabaseConnection, Error> {
+    let url = format!("sqlite://{}", scratch.join("raw.db").display());
+    journal::migrate(&url).await?;
+    let own = Database { url: url.into(), attempt_seconds: 0, patience_seconds: 0 };
+    let own = database::connect(&own).await?;
+    for setting in ["PRAGMA journal_mode = WAL", "PRAGMA synchronous = FULL"] {
+        own.execute_unprepared(setting).await?;
+    }
+    Ok(own)
 }
 
 async fn drop_copies(db: &DatabaseConnection) -> Result<(), Error> {

@@ -16,6 +16,8 @@ pub(super) struct Report {
     pub throughput: Option<Throughput>,
     /// By `latency`.
     pub latency: Option<Latency>,
+    /// By `latency` too: two bare commits, one after the other.
+    pub commits: Option<Quantiles>,
     /// By `reads`.
     pub reads: Option<Reads>,
     /// By `limits`.
@@ -36,6 +38,7 @@ impl Report {
             described,
             throughput: None,
             latency: None,
+            commits: None,
             reads: None,
             limits: None,
             size: None,
@@ -56,6 +59,7 @@ impl Report {
             "debugBuild": cfg!(debug_assertions),
             "throughput": self.throughput,
             "latency": self.latency,
+            "twoCommits": self.commits,
             "reads": self.reads,
             "limits": self.limits,
             "size": self.size,
@@ -90,6 +94,9 @@ impl Report {
         if let Some(found) = &self.latency {
             line("latency", quantiles(&found.post), format!("POST at {}/s, {} failed", found.rate, found.failed));
             line("  to completed", quantiles(&found.completed), String::new());
+        }
+        if let Some(found) = &self.commits {
+            line("  two bare commits", quantiles(found), String::new());
         }
         if let Some(found) = &self.reads {
             line("reads", format!("{:.0}/s", found.reads_per_second), quantiles(&found.read));
