@@ -29,3 +29,4 @@ mod site;
 mod storage;
 mod stripe;
 mod templates;
+mod tripwire;

@@ -18,12 +18,22 @@ pub async fn database() -> String {
     database_on(&shared()).await
 }
 
+/// Makes a database on the shared server that holds what `database`, which nobody uses, holds; its address.
+pub async fn copy_of(database: &str) -> String {
+    let (_, name) = database.rsplit_once('/').unwrap();
+    made_on(&shared(), &format!("TEMPLATE {name}")).await
+}
+
 async fn database_on(server: &str) -> String {
+    made_on(server, "").await
+}
+
+async fn made_on(server: &str, how: &str) -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let name = format!("test_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let connection = Database::connect(server).await.unwrap();
     connection.execute_unprepared(&format!("DROP DATABASE IF EXISTS {name}")).await.unwrap();
-    connection.execute_unprepared(&format!("CREATE DATABASE {name}")).await.unwrap();
+    connection.execute_unprepared(&format!("CREATE DATABASE {name} {how}")).await.unwrap();
     connection.close().await.unwrap();
     let (base, _) = server.rsplit_once('/').unwrap();
     format!("{base}/{name}")

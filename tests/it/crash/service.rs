@@ -211,11 +211,23 @@ impl Service {
         Self::on(Some(database)).await
     }
 
+    /// A server on `database`, where its operator's `key` was made before; not started.
+    pub fn postgres_with(database: String, key: &str) -> Self {
+        Self::new(Some(database), key)
+    }
+
     async fn on(database: Option<String>) -> Self {
+        let mut service = Self::new(database, "");
+        let key = service.told(&["keys", "create", "--role", "operator"]).await;
+        service.caller.key = key.trim().into();
+        service
+    }
+
+    fn new(database: Option<String>, key: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let home = directory.path().to_owned();
         let url = database.unwrap_or_else(|| format!("sqlite://{}", home.join("data/mixvideo.db").display()));
-        let caller = Caller { http: client(), base: Arc::default(), key: "".into() };
+        let caller = Caller { http: client(), base: Arc::default(), key: key.into() };
         let (settings, environment) = (Vec::new(), Vec::new());
         let namespace = None;
         let mut service =
@@ -223,8 +235,6 @@ impl Service {
         service.set("SERVER__BIND", "127.0.0.1:0");
         service.set("LOG__LEVEL", "warn");
         service.set("DATABASE__URL", service.url.clone());
-        let key = service.told(&["keys", "create", "--role", "operator"]).await;
-        service.caller.key = key.trim().into();
         service
     }
 
@@ -311,6 +321,17 @@ impl Service {
         self.launch();
         let running = self.running.as_mut().expect("it was launched");
         tokio::time::timeout(LIMIT, &mut running.listens).await.expect("it listens in time").unwrap();
+    }
+
+    /// The same on a machine that may be too busy for a start; whether it listens. Otherwise it has ended.
+    pub async fn listens(&mut self) -> bool {
+        self.launch();
+        let running = self.running.as_mut().expect("it was launched");
+        let listens = tokio::time::timeout(LIMIT, &mut running.listens).await.expect("it listens or ends in time");
+        if listens.is_err() {
+            self.ended().await;
+        }
+        listens.is_ok()
     }
 
     /// Starts the server and does not wait: it may be killed before it listens.

@@ -2,6 +2,7 @@
 
 mod attention;
 mod back;
+mod booking;
 mod buyers;
 mod checkout;
 mod chromium;
@@ -46,6 +47,14 @@ impl Bought {
     pub fn path(&self) -> String {
         format!("/payment/{}", self.id)
     }
+}
+
+/// A template that makes nothing, for 1000 cents.
+pub fn on_sale() -> Value {
+    json!({
+        "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
+        "templateType": "VIDEO", "workflow": "noop", "tags": [],
+    })
 }
 
 pub fn order() -> Value {

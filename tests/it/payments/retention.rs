@@ -4,6 +4,7 @@ use reqwest::Method;
 use sea_orm::{ConnectionTrait as _, Statement};
 use serde_json::json;
 
+use super::on_sale;
 use crate::crash::records::count;
 use crate::crash::service::{Service, until};
 
@@ -15,11 +16,7 @@ async fn histories_of_payments_and_refunds_are_forgotten_and_their_ends_are_not(
     let mut service = Service::sqlite().await;
     service.start_with_templates().await;
     let caller = service.caller.clone();
-    let template = json!({
-        "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
-        "templateType": "VIDEO", "workflow": "noop", "tags": [],
-    });
-    caller.ask(caller.request(Method::POST, "/templates").json(&template)).await.unwrap().data();
+    caller.ask(caller.request(Method::POST, "/templates").json(&on_sale())).await.unwrap().data();
     let mut bought = Vec::new();
     for _ in 0..3 {
         let order = caller.request(Method::POST, "/payment/checkout/test-noop").json(&json!({ "userId": "user_123" }));

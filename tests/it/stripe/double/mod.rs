@@ -16,6 +16,7 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+use crate::crash::service::until;
 use spec::spec;
 pub use world::{Delivery, Fault, World};
 
@@ -106,13 +107,14 @@ impl Double {
         }
         let mut statuses = Vec::new();
         for event in events {
-            let body = event.to_string();
-            let signature = Secrets::parse(SECRET).sign(body.as_bytes(), SystemClock.now()).unwrap();
-            let request = reqwest::Client::new().post(url).header(SIGNATURE_HEADER, signature).body(body);
-            // Whoever is told may be dead.
-            statuses.push(request.send().await.map_or(0, |answer| answer.status().as_u16()));
+            statuses.push(send(&event, url).await);
         }
         statuses
+    }
+
+    /// Sends an event to wherever `url` says, again and again until it is taken.
+    pub async fn insist(&self, event: &Value, url: impl Fn() -> String) {
+        until("the event is taken", async || send(event, &url()).await == 200).await;
     }
 
     async fn converse(&self, mut line: TcpStream) {
@@ -214,6 +216,14 @@ impl Double {
         world.faulty.extend(faults);
         answer
     }
+}
+
+/// Sends one event; the status of the answer, 0 when there is none: whoever is told may be dead.
+async fn send(event: &Value, url: &str) -> u16 {
+    let body = event.to_string();
+    let signature = Secrets::parse(SECRET).sign(body.as_bytes(), SystemClock.now()).unwrap();
+    let request = reqwest::Client::new().post(url).header(SIGNATURE_HEADER, signature).body(body);
+    request.send().await.map_or(0, |answer| answer.status().as_u16())
 }
 
 /// The path as Stripe's description has it.

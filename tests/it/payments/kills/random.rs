@@ -1,14 +1,14 @@
-//! `kill -9` between the steps of a checkout, a payment, a webhook, a refund and a look of the reconciler: each payment is
-//! executed once and given back once all the same.
+//! `kill -9` at any time in checkouts, payments, webhooks, refunds and looks of the reconciler of many payers at once.
 
 use std::time::{Duration, Instant};
 
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use super::insist;
 use crate::crash::records::count;
 use crate::crash::service::{Caller, LIMIT, Service};
-use crate::server::Answer;
+use crate::payments::on_sale;
 
 const PAYERS: usize = 6;
 /// Payments of one payer.
@@ -16,27 +16,6 @@ const PAYMENTS: usize = 4;
 const KILLS: u64 = 8;
 /// What each payer wants back.
 const BACK: i64 = 400;
-/// A living server answers long before.
-const ANSWER_LIMIT: Duration = Duration::from_secs(30);
-
-/// Asks until the service answers something else than that it is away.
-async fn insist(caller: &Caller, method: Method, path: &str, key: Option<&str>, body: Option<&Value>) -> Answer {
-    let begun = Instant::now();
-    loop {
-        assert!(begun.elapsed() < LIMIT, "{path} is never answered");
-        let mut request = caller.request(method.clone(), path).timeout(ANSWER_LIMIT);
-        if let Some(key) = key {
-            request = request.header("idempotency-key", key);
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        match caller.ask(request).await {
-            Ok(answer) if answer.status.as_u16() < 500 => return answer,
-            Ok(_) | Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
-        }
-    }
-}
 
 /// Buys and pays; the payment's id once it is completed. A payer who comes back makes the payment ask, every other time.
 async fn payer(caller: &Caller, number: usize, turn: usize, comes_back: bool) -> String {
@@ -84,11 +63,7 @@ async fn shop(settings: &[(&str, &str)]) -> Service {
         service.set(*key, value);
     }
     service.start_with_templates().await;
-    let template = json!({
-        "code": "test-noop", "name": "Nothing", "description": "Makes nothing.", "creditCost": 10, "version": "1.0.0",
-        "templateType": "VIDEO", "workflow": "noop", "tags": [],
-    });
-    insist(&service.caller, Method::POST, "/templates", None, Some(&template)).await.data();
+    insist(&service.caller, Method::POST, "/templates", None, Some(&on_sale())).await.data();
     service
 }
 
