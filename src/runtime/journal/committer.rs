@@ -1,10 +1,7 @@
 //! One thread that commits for everyone.
 //!
 //! It never waits for a batch to fill: it takes what has gathered, commits it, answers, and takes what has gathered
-//! meanwhile. Under load batches grow by themselves; alone, a unit waits for nothing. On PostgreSQL a second batch goes
-//! when the first takes long, so that the database works while this process prepares and answers. Two batches hold no two
-//! units of one actor, which waits for its outcome before it decides again; where two callers name one actor or one claim,
-//! the database lets one of them win, as it does between nodes.
+//! meanwhile. Under load batches grow by themselves; alone, a unit waits for nothing.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -12,11 +9,9 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{FutureExt as _, StreamExt as _};
+use futures_util::FutureExt as _;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::runtime::journal::dialect::Dialect;
 use crate::runtime::journal::open::{Journal, Shared};
 use crate::runtime::journal::writer::Writer;
 use crate::runtime::journal::{Outcome, Unit};
@@ -26,10 +21,6 @@ use crate::runtime::kind::panic_text;
 const QUEUE_MAX: usize = 8_192;
 /// Units taken at once. Larger batches would make the first of them wait longer than they save.
 const BATCH_MAX: usize = 512;
-/// Batches under way at once on PostgreSQL; SQLite has one writer.
-const UNDER_WAY_MAX: usize = 2;
-/// A further batch begins so long after the latest one at the earliest: a commit alone is usually over by then.
-const ALONGSIDE_AFTER: Duration = Duration::from_millis(1);
 /// The latest commits that the statistics are about.
 const REMEMBERED: usize = 256;
 
@@ -106,12 +97,11 @@ impl Committer {
         let (closing, must_close) = watch::channel(false);
         let (done, closed) = watch::channel(false);
         let summary = Arc::new(Mutex::new(Summary::default()));
-        let count = if journal.shared.dialect == Dialect::Postgres { UNDER_WAY_MAX } else { 1 };
-        let writers: Vec<_> = (0..count).map(|_| Writer::new(Arc::clone(&journal.shared))).collect();
+        let writer = Writer::new(Arc::clone(&journal.shared));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let shown = Arc::clone(&summary);
         std::thread::Builder::new().name("committer".to_owned()).spawn(move || {
-            runtime.block_on(run(writers, receiver, must_close, &shown));
+            runtime.block_on(run(writer, receiver, must_close, &shown));
             done.send_replace(true);
         })?;
         Ok(Self { sender, closing: Arc::new(closing), closed, summary, shared: Arc::clone(&journal.shared) })
@@ -176,61 +166,46 @@ impl Committer {
 }
 
 async fn run(
-    mut idle: Vec<Writer>,
+    mut writer: Writer,
     mut receiver: mpsc::Receiver<Job>,
     mut must_close: watch::Receiver<bool>,
     summary: &Mutex<Summary>,
 ) {
-    let mut under_way = FuturesUnordered::new();
     let mut jobs = Vec::with_capacity(BATCH_MAX);
-    let (mut open, mut drained) = (true, false);
-    let mut latest = Instant::now();
-    while !drained || !under_way.is_empty() {
-        let next = if under_way.is_empty() { latest } else { latest + ALONGSIDE_AFTER };
-        let is_time = next <= Instant::now();
-        let may_take = !drained && !idle.is_empty();
+    let mut open = true;
+    loop {
         tokio::select! {
             biased;
-            Some(writer) = under_way.next() => idle.push(writer),
-            taken = receiver.recv_many(&mut jobs, BATCH_MAX), if may_take && is_time => {
-                drained = taken == 0;
-                if let Some(writer) = (!drained).then(|| idle.pop()).flatten() {
-                    latest = Instant::now();
-                    under_way.push(commit(writer, jobs.drain(..).collect(), summary));
+            taken = receiver.recv_many(&mut jobs, BATCH_MAX) => {
+                if taken == 0 {
+                    break;
                 }
             }
-            () = tokio::time::sleep_until(next.into()), if may_take && !is_time => {}
             // An error means that every door is gone: the queue ends by itself.
             _ = must_close.wait_for(|close| *close), if open => {
                 open = false;
                 receiver.close();
+                continue;
             }
         }
-    }
-    for mut writer in idle {
-        writer.close().await;
-    }
-}
-
-/// Commits a batch, answers everyone in it, and gives back who can write the next.
-async fn commit(mut writer: Writer, batch: Vec<Job>, summary: &Mutex<Summary>) -> Writer {
-    let (units, replies): (Vec<_>, Vec<_>) = batch.into_iter().map(|job| (job.unit, job.reply)).unzip();
-    let begun = Instant::now();
-    let outcomes = match AssertUnwindSafe(writer.commit(&units)).catch_unwind().await {
-        Ok(outcomes) => outcomes,
-        Err(panic) => {
-            // Nobody knows what it left behind: a new one asks, and its callers with it.
-            writer = writer.renewed();
-            let reason = format!("the committer panicked: {}", panic_text(&*panic));
-            tracing::error!(reason, "a commit has an unknown outcome");
-            vec![Outcome::Unavailable(reason); units.len()]
+        let (units, replies): (Vec<_>, Vec<_>) = jobs.drain(..).map(|job: Job| (job.unit, job.reply)).unzip();
+        let begun = Instant::now();
+        let outcomes = match AssertUnwindSafe(writer.commit(&units)).catch_unwind().await {
+            Ok(outcomes) => outcomes,
+            Err(panic) => {
+                // Nobody knows what it left behind: a new one asks, and its callers with it.
+                writer = writer.renewed();
+                let reason = format!("the committer panicked: {}", panic_text(&*panic));
+                tracing::error!(reason, "a commit has an unknown outcome");
+                vec![Outcome::Unavailable(reason); units.len()]
+            }
+        };
+        note(summary, units.len(), begun.elapsed());
+        for (reply, outcome) in replies.into_iter().zip(outcomes) {
+            reply(outcome);
         }
-    };
-    note(summary, units.len(), begun.elapsed());
-    for (reply, outcome) in replies.into_iter().zip(outcomes) {
-        reply(outcome);
     }
-    writer
+    writer.close().await;
 }
 
 fn note(summary: &Mutex<Summary>, size: usize, latency: Duration) {

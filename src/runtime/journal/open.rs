@@ -10,7 +10,7 @@ use mixvideo_entities::setting;
 use mixvideo_migration::{Migrator, MigratorTrait};
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{ActiveValue, ConnectionTrait, DatabaseConnection, EntityTrait};
-use tokio::sync::{Mutex, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use tokio::sync::Mutex;
 
 use crate::domain::Address;
 use crate::runtime::journal::batch::Shaped;
@@ -104,30 +104,13 @@ pub(super) struct Shared {
     pub(super) dialect: Dialect,
     pub(super) tables: BTreeMap<&'static str, Shaped>,
     pub(super) partitions: u32,
-    /// Whose turn it is to write, see [`Self::turn`].
-    pub(super) turn: RwLock<()>,
+    /// Whose turn it is to write: SQLite has one writer, and asking it in turn is fairer and cheaper than trying again
+    /// until it is free. On PostgreSQL it orders parking a message and the birth that calls it back.
+    pub(super) turn: Mutex<()>,
     away_since: std::sync::Mutex<Option<Instant>>,
 }
 
-/// The right to write units.
-pub(super) enum Turn<'a> {
-    /// Nobody else writes.
-    Alone { _guard: RwLockWriteGuard<'a, ()> },
-    /// Only units are written beside.
-    Together { _guard: RwLockReadGuard<'a, ()> },
-}
-
 impl Shared {
-    /// Waits until units may be written. SQLite has one writer, and asking it in turn is fairer and cheaper than trying
-    /// again until it is free. On PostgreSQL what is written beside the units takes the turn alone: it orders parking a
-    /// message and the birth that calls it back.
-    pub(super) async fn turn(&self) -> Turn<'_> {
-        match self.dialect {
-            Dialect::Sqlite => Turn::Alone { _guard: self.turn.write().await },
-            Dialect::Postgres => Turn::Together { _guard: self.turn.read().await },
-        }
-    }
-
     /// Since when the database has not answered, if it does not.
     pub(super) fn away_since(&self) -> Option<Instant> {
         *self.away_since.lock().unwrap_or_else(PoisonError::into_inner)
@@ -162,7 +145,7 @@ impl Journal {
             dialect: Dialect::of(&options.url)?,
             tables: tables.iter().map(|table| (table.kind, Shaped::new(table))).collect(),
             partitions,
-            turn: RwLock::new(()),
+            turn: Mutex::new(()),
             away_since: std::sync::Mutex::default(),
         });
         let local = shared.dialect == Dialect::Sqlite;

@@ -351,7 +351,7 @@ impl Journal {
         work: impl AsyncFnOnce(&DatabaseConnection) -> Result<T, DbErr>,
     ) -> Result<T, Error> {
         let mut writer = self.writer.lock().await;
-        let _turn = self.shared.turn.write().await;
+        let _turn = self.shared.turn.lock().await;
         let limit = self.shared.options.attempt_limit;
         let answer = tokio::time::timeout(limit, work(writer.connection().await?)).await;
         let failed = |source| Error::Write { what, id: id.to_owned(), source };

@@ -213,7 +213,7 @@ impl Writer {
     async fn attempt(&mut self, units: &[&Unit]) -> Result<(), Failed> {
         let shared = Arc::clone(&self.shared);
         let script = batch::script(units, &shared.tables, shared.partitions);
-        let _turn = shared.turn().await;
+        let _turn = shared.turn.lock().await;
         let faults = &shared.options.faults;
         if faults.fail_to_send() {
             return Err(Failed::away("the commit was not sent on purpose".to_owned()));

@@ -150,32 +150,6 @@ async fn a_full_committer_says_so_and_answers_whom_it_took() {
     assert_eq!(outcomes, vec![Outcome::Won; taken]);
 }
 
-/// Another process decides about an actor and takes its time: units of others do not wait for that.
-#[tokio::test]
-async fn a_batch_that_takes_long_holds_up_nobody() {
-    let fixture = Fixture::new(Backend::Postgres).await;
-    let committer = Committer::spawn(&fixture.journal).unwrap();
-    let other = fixture.beside().await.begin().await.unwrap();
-    let row = "INSERT INTO harbours (id, version, status, schema, state, created_at, updated_at) \
-               VALUES ('a', 1, 'afloat', 1, '{}', 0, 0)";
-    other.execute_unprepared(row).await.unwrap();
-    let (sender, slow) = mpsc::channel();
-    let reply = Box::new(move |outcome| sender.send(outcome).unwrap());
-    committer.try_submit(Arc::new(unit(&harbour("a"), 0, &["born"])), reply).unwrap();
-    let limit = Instant::now() + Duration::from_secs(20);
-    while committer.stats().waiting > 0 {
-        assert!(Instant::now() < limit, "the unit is never taken");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-    let quick = committer.submit(Arc::new(unit(&vessel("b"), 0, &["born"])));
-    let quick = tokio::time::timeout(Duration::from_secs(5), quick).await;
-    assert_eq!(quick, Ok(Outcome::Won), "it waits for the unit before it");
-    assert_eq!(slow.try_recv(), Err(mpsc::TryRecvError::Empty));
-    other.rollback().await.unwrap();
-    committer.close().await;
-    assert_eq!(slow.try_recv(), Ok(Outcome::Won));
-}
-
 /// Every outcome of 40 rounds in which someone ends the connections all the time is true, and nothing is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn connections_ended_during_commits_lose_nothing() {
