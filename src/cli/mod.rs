@@ -224,6 +224,7 @@ mod tests {
             "mixvideo openapi",
             "mixvideo bench throughput --tasks 10 --json",
             "mixvideo bench webhooks --payments 10 --events 100 --deliveries 1000",
+            "mixvideo bench refunds --refunds 10 --hot-refunds 997",
             "mixvideo bench all",
         ] {
             parse(line).unwrap_or_else(|error| panic!("{line}: {error}"));
@@ -239,6 +240,7 @@ mod tests {
             "mixvideo keys create",
             "mixvideo keys create --role king",
             "mixvideo keys create --role client --expires soon",
+            "mixvideo bench refunds --hot-refunds 998",
         ] {
             assert!(parse(line).is_err(), "{line}");
         }

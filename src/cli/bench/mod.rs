@@ -3,12 +3,14 @@
 //! The load generator is a process of its own and talks to a server that it starts, or to one that runs. Everything
 //! is bounded in count and in time and bound to 127.0.0.1.
 
+mod checkouts;
 mod child;
 mod commits;
 mod http;
 mod load;
 mod measure;
 mod raw;
+mod refunds;
 mod report;
 mod rows;
 mod webhooks;
@@ -55,6 +57,12 @@ pub(super) struct Args {
     /// Deliveries of one event for each payment, in all, for `webhooks`
     #[arg(long, default_value_t = 100_000)]
     deliveries: u64,
+    /// Payments of one receiver that `refunds` gives a part of back, each once
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    refunds: u64,
+    /// Refunds of one payment, for `refunds`
+    #[arg(long, default_value_t = 900, value_parser = clap::value_parser!(u64).range(1..=refunds::HOT_REFUNDS_MAX))]
+    hot_refunds: u64,
     /// The longest that one measurement may take, in seconds
     #[arg(long, default_value_t = 300)]
     limit: u64,
@@ -98,13 +106,15 @@ enum Mode {
     Raw,
     /// Webhooks accepted a second, and what the same ones leave that come again and again
     Webhooks,
-    /// All but `size` and `webhooks`
+    /// Refunds a second, of many payments of one receiver and of one payment
+    Refunds,
+    /// All but `size`, `webhooks` and `refunds`
     All,
 }
 
 impl Mode {
     fn includes(self, other: Self) -> bool {
-        self == other || (self == Self::All && other != Self::Size && other != Self::Webhooks)
+        self == other || (self == Self::All && !matches!(other, Self::Size | Self::Webhooks | Self::Refunds))
     }
 }
 
@@ -159,6 +169,10 @@ async fn measure_all(args: &Args, target: &Child) -> Result<Report, Error> {
         let (payments, events, deliveries) = (args.payments, args.events, args.deliveries);
         let amounts = webhooks::Amounts { payments, events, deliveries };
         report.webhooks = Some(webhooks::webhooks(target, amounts, args.connections, limit).await?);
+    }
+    if args.mode.includes(Mode::Refunds) {
+        let amounts = refunds::Amounts { payments: args.refunds, hot: args.hot_refunds };
+        report.refunds = Some(refunds::refunds(target, amounts, args.connections, limit).await?);
     }
     if args.mode.includes(Mode::Raw)
         && let Some(address) = &target.database

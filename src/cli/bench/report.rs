@@ -6,6 +6,7 @@ use super::child::Child;
 use super::load::Quantiles;
 use super::measure::{Latency, Limited, Reads, Size, Throughput};
 use super::raw::Raw;
+use super::refunds::Refunds;
 use super::webhooks::Webhooks;
 use crate::cli::table::aligned;
 
@@ -26,6 +27,8 @@ pub(super) struct Report {
     pub size: Option<Size>,
     /// By `webhooks`.
     pub webhooks: Option<Webhooks>,
+    /// By `refunds`.
+    pub refunds: Option<Refunds>,
     /// By `raw`.
     pub raw: Option<Raw>,
 }
@@ -43,6 +46,7 @@ impl Report {
             limits: None,
             size: None,
             webhooks: None,
+            refunds: None,
             raw: None,
         }
     }
@@ -64,6 +68,7 @@ impl Report {
             "limits": self.limits,
             "size": self.size,
             "webhooks": self.webhooks,
+            "refunds": self.refunds,
             "raw": self.raw,
             "ratioToRaw": self.of_raw(),
         })
@@ -124,6 +129,21 @@ impl Report {
             }
             let paid = format!("of {} payments, {} executed", found.payments, found.executed);
             line("  completed", found.completed.to_string(), paid);
+        }
+        if let Some(found) = &self.refunds {
+            for (what, found) in [("refunds, one each", &found.once_each), ("refunds of one payment", &found.hot)] {
+                let accepted = format!("{} accepted, {} refused", found.accepted, found.refused);
+                line(what, format!("{:.0}/s", found.accepted_per_second), accepted);
+                line("  to its answer", quantiles(&found.answer), found.refusal.clone().unwrap_or_default());
+                let ended = format!(
+                    "{} gave {} back, {} failed after {:.1} s",
+                    found.succeeded, found.given_back, found.failed, found.seconds
+                );
+                line("  succeeded", format!("{:.0}/s", found.succeeded_per_second), ended);
+                if let Some(failure) = &found.failure {
+                    line("  the first that failed", String::new(), failure.clone());
+                }
+            }
         }
         if let Some(found) = &self.raw {
             line("plain inserts", format!("{:.0} tasks/s", found.tasks_per_second), format!("{} rows", found.rows));

@@ -8,7 +8,7 @@ use crate::cli::{Error, database};
 use crate::config::Database;
 use crate::runtime::clock::{Clock, SystemClock};
 
-/// How often the outbox is looked at.
+/// How often the rows are looked at.
 const POLL: Duration = Duration::from_millis(5);
 /// What is due within this time is waited for, in milliseconds.
 const SOON_MS: i64 = 1_000;
@@ -56,6 +56,22 @@ impl Rows {
             let soon = SystemClock.now().plus_ms(SOON_MS).0;
             let due = format!("SELECT COUNT(*) FROM (SELECT 1 FROM outbox WHERE due <= {soon} LIMIT 1) AS one");
             if self.number(&due).await? == 0 {
+                return Ok(Some(Instant::now()));
+            }
+            tokio::time::sleep(POLL).await;
+        }
+        Ok(None)
+    }
+
+    /// Waits until the number that a query gives is as wanted, and says when that was; `None` when it was not so at `until`.
+    pub(super) async fn wait(
+        &self,
+        sql: &str,
+        wanted: impl Fn(u64) -> bool,
+        until: Instant,
+    ) -> Result<Option<Instant>, Error> {
+        while Instant::now() < until {
+            if wanted(self.number(sql).await?) {
                 return Ok(Some(Instant::now()));
             }
             tokio::time::sleep(POLL).await;

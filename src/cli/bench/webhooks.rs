@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::checkouts::{self, Checkout, NOTHING};
 use super::child::Child;
 use super::http;
 use super::load::Quantiles;
@@ -20,10 +20,6 @@ use crate::gateway::sandbox;
 use crate::gateway::webhook::{SIGNATURE_HEADER, Secrets, WEBHOOK_PATH};
 use crate::runtime::clock::{Clock, SystemClock};
 
-/// The template that is bought: its execution does nothing.
-const TEMPLATE: &str = "bench-noop";
-/// Checkouts that are opened at once.
-const OPENED_AT_ONCE: usize = 16;
 /// Decisions of payments that news of the gateway led to.
 const TRANSITIONS: &str =
     "SELECT COUNT(*) FROM journal WHERE actor >= 'payment/' AND actor < 'payment0' AND body LIKE '{\"told\"%'";
@@ -92,7 +88,7 @@ pub(super) async fn webhooks(
     let database = database.ok_or_else(|| Error::Failed("what is left is counted in SQL: give --count-in".into()))?;
     let sender = Sender { target, rows: Rows::open(database).await?, connections, limit };
     let secrets = Rc::new(sender.secrets().await?);
-    let payments: Rc<[String]> = open_payments(target, amounts.payments).await?.into();
+    let payments: Rc<[Checkout]> = checkouts::open(target, NOTHING, amounts.payments).await?.into();
     let before = (sender.rows.number(COMPLETED).await?, sender.rows.number(EXECUTED).await?);
 
     let (known, signs) = (payments.clone(), secrets.clone());
@@ -146,29 +142,10 @@ impl Sender<'_> {
     }
 }
 
-/// Opens checkouts; the ids of their payments and sessions, separated by a blank.
-async fn open_payments(target: &Child, count: u64) -> Result<Vec<String>, Error> {
-    if target.client.get(&["templates", "get", TEMPLATE], &[]).await.is_err() {
-        let template = json!({
-            "code": TEMPLATE, "name": "Nothing", "description": "Makes nothing.", "creditCost": 10,
-            "version": "1.0.0", "templateType": "VIDEO", "workflow": "noop", "tags": [],
-        });
-        target.client.post(&["templates"], &template).await?;
-    }
-    let order = json!({ "userId": "bench" });
-    let open = async |_| {
-        let opened = target.client.post(&["payment", "checkout", TEMPLATE], &order).await?;
-        let text = |field: &str| opened[field].as_str().map(str::to_owned);
-        let both = text("paymentId").zip(text("sessionId")).map(|(payment, session)| format!("{payment} {session}"));
-        both.ok_or_else(|| Error::Failed("a checkout has no payment and session".to_owned()))
-    };
-    stream::iter(0..count).map(open).buffer_unordered(OPENED_AT_ONCE).try_collect().await
-}
-
 /// The payment and the session that the delivery of this number is about.
-fn of(payments: &[String], number: u64) -> (&str, &str) {
+fn of(payments: &[Checkout], number: u64) -> (&str, &str) {
     let index = usize::try_from(number).unwrap_or_default() % payments.len().max(1);
-    payments.get(index).and_then(|both| both.split_once(' ')).unwrap_or_default()
+    payments.get(index).map(|one| (&*one.payment, &*one.session)).unwrap_or_default()
 }
 
 fn declined(number: u64, (payment, session): (&str, &str)) -> Value {
