@@ -37,11 +37,7 @@ pub(super) async fn measure(
     Ok(times?.quantiles())
 }
 
-async fn pairs(
-    db: &DatabaseConnection,
-    rate: u32,
-    (warm_up, span): (Duration, Duration),
-) -> Result<Times, DbErr> {
+async fn pairs(db: &DatabaseConnection, rate: u32, (warm_up, span): (Duration, Duration)) -> Result<Times, DbErr> {
     let (began, step) = (Instant::now(), Duration::from_secs(1) / rate.max(1));
     let mut times = Times::new();
     for number in 0.. {
