@@ -49,8 +49,19 @@ impl Drop for Serving {
     }
 }
 
+/// A second server says that there is another one, and ends.
 fn assert_refused(directory: &Path, database: &str) {
-    let second = mixvideo(directory, &["serve", "--bind", "127.0.0.1:0", "--database", database]);
+    let mut command = program(directory, &["serve", "--bind", "127.0.0.1:0", "--database", database]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = Instant::now();
+    while child.try_wait().unwrap().is_none() {
+        if begun.elapsed() > Duration::from_secs(30) {
+            child.kill().unwrap();
+            panic!("the second server serves: {}", stderr(&child.wait_with_output().unwrap()));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let second = child.wait_with_output().unwrap();
     assert_eq!(code(&second), 1, "{}", stderr(&second));
     assert!(stderr(&second).contains("another mixvideo serves"), "{}", stderr(&second));
 }
@@ -317,6 +328,7 @@ async fn a_second_server_on_the_same_postgresql_is_refused_until_the_first_is_go
     let first = Serving::start(home.path(), &database);
     assert_refused(other.path(), &database);
 
+    // Its connections have ended before the lock is looked for: what is found then has been taken again.
     let administrator = Database::connect(&database).await.unwrap();
     postgres::end_connections(&administrator).await;
     let started = Instant::now();
@@ -331,7 +343,7 @@ async fn a_second_server_on_the_same_postgresql_is_refused_until_the_first_is_go
 
 async fn is_locked(administrator: &DatabaseConnection) -> bool {
     let sql = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database \
-               WHERE locktype = 'advisory' AND datname = current_database()";
+               WHERE locktype = 'advisory' AND granted AND datname = current_database()";
     let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql);
     !administrator.query_all_raw(statement).await.unwrap().is_empty()
 }
