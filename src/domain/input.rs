@@ -8,6 +8,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::ids::InputId;
+use super::machine::json;
 use super::{Address, Broken, Decision, Machine, Moment, Order, Report, Timestamp};
 
 /// How far an input has come. The names are durable.
@@ -123,7 +124,7 @@ pub fn address(id: InputId) -> Address {
 #[must_use]
 pub fn pass_on_through(id: InputId, kept: InputId, (concerns, deliver): (Address, String), asked_by: &str) -> Message {
     let pass_on = Message::PassOn { concerns, deliver, input: address(id) };
-    let deliver = serde_json::to_string(&pass_on).expect("a message is plain data");
+    let deliver = json(&pass_on);
     Message::Receive { concerns: address(kept), deliver, asked_by: asked_by.to_owned(), raw: None }
 }
 
@@ -191,8 +192,7 @@ fn tag(message: &Message) -> &'static str {
 }
 
 fn answer(input: Address) -> Effect {
-    let accepted = serde_json::to_string(&Message::Answered { refused: None });
-    Effect::Tell { to: input, message: accepted.expect("an answer is plain data") }
+    Effect::Tell { to: input, message: json(&Message::Answered { refused: None }) }
 }
 
 fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {

@@ -221,6 +221,15 @@ pub enum Order {
     },
 }
 
+/// The JSON text of what an order carries: a message, a call, a row.
+///
+/// # Panics
+/// When a map has keys that are no texts, or a number is not finite: no message, call or row has any.
+#[must_use]
+pub fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
+}
+
 /// How an activity ended; every machine that starts activities makes its own message of it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Report {

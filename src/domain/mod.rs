@@ -26,3 +26,5 @@ pub use turn::{Permit, Priority, Turn};
 #[cfg(test)]
 #[path = "purity_tests.rs"]
 mod purity_tests;
+#[cfg(test)]
+mod table;

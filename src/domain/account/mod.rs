@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{PaymentId, RefundId};
+use super::machine::json;
 use super::money::{Currency, Money};
 use super::{Address, Broken, Decision, Machine, Moment, Order, Report, Timestamp, payment, refund};
 
@@ -290,10 +291,6 @@ impl From<Effect> for Order {
             Effect::TellRefund(refund, message) => Self::Tell { to: refund::address(refund), message: json(&message) },
         }
     }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
 }
 
 /// The address of a receiver's account.

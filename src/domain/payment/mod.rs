@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::ids::{AttemptId, ExecutionId, InputId, InvoiceId, PaymentId, RefundId, TaskId};
+use super::machine::json;
 use super::money::Money;
 use super::rail::{self, Call, Dispute, DisputeStanding, Rail, Session};
 use super::task::{self, Create};
@@ -588,10 +589,6 @@ impl From<Effect> for Order {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_zero(minor: &i64) -> bool {
     *minor == 0
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
 }
 
 /// The address of a payment.

@@ -6,8 +6,8 @@ use strum::IntoEnumIterator;
 
 use super::tests::{Run, asker, checkout, dispute, listed, paid_news, receipt, refund, session, told, unknown, usd};
 use super::*;
-use crate::domain::machine::Verdict;
 use crate::domain::rail::{Ask, Fact, RefundStatus, SessionStatus};
+use crate::domain::table;
 
 fn reserve(number: u128, minor: i64) -> Message {
     Message::ReserveRefund { refund: refund(number), minor: Some(minor), marked: false }
@@ -210,35 +210,14 @@ fn effect(effect: &Effect, now: Timestamp) -> String {
     }
 }
 
-fn cell(run: &Run, message: Message) -> String {
-    let decision = match PaymentMachine.apply(run.state.as_ref(), message, run.moment()) {
-        Ok(decision) => decision,
-        Err(broken) => return format!("broken: {broken}"),
-    };
-    let mut cell = match &decision.verdict {
-        Verdict::Applied => "applied".to_owned(),
-        Verdict::Refused(reason) => format!("refused: {reason}"),
-        Verdict::Ignored => "ignored".to_owned(),
-    };
-    if let Some(state) = &decision.state {
-        write!(cell, " -> {}", shown(state)).unwrap();
-    }
-    for ordered in &decision.effects {
-        write!(cell, "; {}", effect(ordered, run.now)).unwrap();
-    }
-    cell
-}
-
 #[test]
 fn every_state_meets_every_message() {
-    let mut table = String::new();
-    for (name, run) in states() {
-        writeln!(table, "\n== {name}: {}", run.state.as_ref().map_or_else(|| "-".to_owned(), shown)).unwrap();
-        for (said, message) in messages(&run) {
-            writeln!(table, "{said:<26} {}", cell(&run, message)).unwrap();
-        }
-    }
-    insta::assert_snapshot!(table.trim_start());
+    let words = table::Words { state: shown, effect: |ordered, moment| effect(ordered, moment.now), width: 26 };
+    let rows = states().into_iter().map(|(name, run)| {
+        let (messages, moment) = (messages(&run), run.moment());
+        table::Row { name, machine: PaymentMachine, state: run.state, moment, messages }
+    });
+    insta::assert_snapshot!(table::of(&words, rows));
 }
 
 #[test]

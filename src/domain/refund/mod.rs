@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::ids::{InputId, PaymentId, RefundId};
+use super::machine::json;
 use super::money::Money;
 use super::rail::{self, Call, GatewayRefund, Rail};
 use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, account, input, payment};
@@ -388,10 +389,6 @@ impl From<Effect> for Order {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
 const fn is_zero(count: &u8) -> bool {
     *count == 0
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
 }
 
 /// The address of a refund.

@@ -1,14 +1,12 @@
 //! Every state of a refund meets every message. The snapshot is the specification: read it before accepting a change.
 
-use std::fmt::Write as _;
-
 use strum::IntoEnumIterator;
 use uuid::Uuid;
 
 use super::*;
-use crate::domain::machine::Verdict;
 use crate::domain::money::Currency;
 use crate::domain::rail::{Fact, KEY_AGE_MS_MAX, RefundStatus};
+use crate::domain::table;
 
 pub(super) fn usd(minor: i64) -> Money {
     Money::new(minor, Currency::parse("usd").unwrap())
@@ -278,35 +276,14 @@ fn effect(effect: &Effect, now: Timestamp) -> String {
     }
 }
 
-fn cell(run: &Run, message: Message) -> String {
-    let decision = match RefundMachine.apply(run.state.as_ref(), message, run.moment()) {
-        Ok(decision) => decision,
-        Err(broken) => return format!("broken: {broken}"),
-    };
-    let mut cell = match &decision.verdict {
-        Verdict::Applied => "applied".to_owned(),
-        Verdict::Refused(reason) => format!("refused: {reason}"),
-        Verdict::Ignored => "ignored".to_owned(),
-    };
-    if let Some(state) = &decision.state {
-        write!(cell, " -> {}", shown(state)).unwrap();
-    }
-    for ordered in &decision.effects {
-        write!(cell, "; {}", effect(ordered, run.now)).unwrap();
-    }
-    cell
-}
-
 #[test]
 fn every_state_meets_every_message() {
-    let mut table = String::new();
-    for (name, run) in states() {
-        writeln!(table, "\n== {name}: {}", run.state.as_ref().map_or_else(|| "-".to_owned(), shown)).unwrap();
-        for (said, message) in messages(&run) {
-            writeln!(table, "{said:<28} {}", cell(&run, message)).unwrap();
-        }
-    }
-    insta::assert_snapshot!(table.trim_start());
+    let words = table::Words { state: shown, effect: |ordered, moment| effect(ordered, moment.now), width: 28 };
+    let rows = states().into_iter().map(|(name, run)| {
+        let (messages, moment) = (messages(&run), run.moment());
+        table::Row { name, machine: RefundMachine, state: run.state, moment, messages }
+    });
+    insta::assert_snapshot!(table::of(&words, rows));
 }
 
 #[test]

@@ -22,6 +22,7 @@ use std::collections::{BTreeMap, VecDeque};
 use serde::{Deserialize, Serialize};
 
 use super::ids::RefundId;
+use super::machine::json;
 use super::money::Money;
 use super::{Address, Broken, Decision, EffectNo, Machine, Moment, Order, Report, Timestamp, refund};
 
@@ -299,10 +300,6 @@ impl From<Effect> for Order {
             }
         }
     }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("maps with text keys and whole numbers always have a JSON text")
 }
 
 /// The address of the sender of an account.

@@ -8,7 +8,7 @@ use super::*;
 use crate::domain::ethereum_address::EthereumAddress;
 use crate::domain::money::Currency;
 use crate::domain::rail::RefundStatus;
-use crate::domain::{Failure, Verdict};
+use crate::domain::{Failure, table};
 
 pub(super) const POLICY: Policy =
     Policy { confirmations: 3, look_ms: 4_000, stuck_ms: 60_000, fee_max: 200_000_000_000 };
@@ -318,36 +318,14 @@ fn effect(effect: &Effect, now: Timestamp) -> String {
     }
 }
 
-fn cell(run: &Run, message: Message) -> String {
-    let machine = SenderMachine { policy: POLICY };
-    let decision = match machine.apply(run.state.as_ref(), message, run.moment()) {
-        Ok(decision) => decision,
-        Err(broken) => return format!("broken: {broken}"),
-    };
-    let mut cell = match &decision.verdict {
-        Verdict::Applied => "applied".to_owned(),
-        Verdict::Refused(reason) => format!("refused: {reason}"),
-        Verdict::Ignored => "ignored".to_owned(),
-    };
-    if let Some(state) = &decision.state {
-        write!(cell, " -> {}", shown(state)).unwrap();
-    }
-    for ordered in &decision.effects {
-        write!(cell, "; {}", effect(ordered, run.now)).unwrap();
-    }
-    cell
-}
-
 #[test]
 fn every_state_meets_every_message() {
-    let mut table = String::new();
-    for (name, run) in states() {
-        writeln!(table, "\n== {name}: {}", run.state.as_ref().map_or_else(|| "-".to_owned(), shown)).unwrap();
-        for (said, message) in messages(&run) {
-            writeln!(table, "{said:<20} {}", cell(&run, message)).unwrap();
-        }
-    }
-    insta::assert_snapshot!(table.trim_start());
+    let words = table::Words { state: shown, effect: |ordered, moment| effect(ordered, moment.now), width: 20 };
+    let rows = states().into_iter().map(|(name, run)| {
+        let (messages, moment) = (messages(&run), run.moment());
+        table::Row { name, machine: SenderMachine { policy: POLICY }, state: run.state, moment, messages }
+    });
+    insta::assert_snapshot!(table::of(&words, rows));
 }
 
 #[test]

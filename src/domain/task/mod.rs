@@ -27,6 +27,7 @@ use serde_json::{Map, Value};
 
 use super::ids::{ExecutionId, InputId, PaymentId, TaskId};
 use super::job::{Job, JobId};
+use super::machine::json;
 use super::payment::{self, TaskEnd};
 use super::workflow::{Library, Pinned, StepCall};
 use super::{Address, Broken, Decision, EffectNo, Failure, Machine, Moment, Order, Report, Timestamp, Turn, input};
@@ -328,10 +329,6 @@ impl From<Effect> for Order {
             }
         }
     }
-}
-
-fn json(value: &impl Serialize) -> String {
-    serde_json::to_string(value).expect("maps with text keys and finite numbers always have a JSON text")
 }
 
 /// The address of a task.

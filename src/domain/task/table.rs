@@ -1,14 +1,12 @@
 //! Every state of a task meets every message. The snapshot is the specification: read it before accepting a change.
 
-use std::fmt::Write as _;
-
 use strum::IntoEnumIterator;
 
 use super::tests::job_id;
 use super::tests::{Run, called, cancel, creation, fact, film};
 use super::*;
 use crate::domain::job::Fact;
-use crate::domain::machine::Verdict;
+use crate::domain::table;
 
 fn states() -> Vec<(&'static str, Run)> {
     let working = || Run::born().done("take");
@@ -132,6 +130,11 @@ fn steps(state: &State) -> String {
     state.steps.iter().map(step).collect::<Vec<_>>().join(", ")
 }
 
+fn shown(state: &State) -> String {
+    let status: &str = state.status.into();
+    format!("{status} [{}]", steps(state))
+}
+
 fn effect(effect: &Effect, moment: Moment) -> String {
     match effect {
         Effect::StartStep { call, turn } => {
@@ -156,38 +159,14 @@ fn effect(effect: &Effect, moment: Moment) -> String {
     }
 }
 
-fn cell(run: &Run, message: Message) -> String {
-    let decision = match run.machine.apply(run.state.as_ref(), message, run.moment()) {
-        Ok(decision) => decision,
-        Err(broken) => return format!("broken: {broken}"),
-    };
-    let mut cell = match &decision.verdict {
-        Verdict::Applied => "applied".to_owned(),
-        Verdict::Refused(reason) => format!("refused: {reason}"),
-        Verdict::Ignored => "ignored".to_owned(),
-    };
-    if let Some(state) = &decision.state {
-        let status: &str = state.status.into();
-        write!(cell, " -> {status} [{}]", steps(state)).unwrap();
-    }
-    for ordered in &decision.effects {
-        write!(cell, "; {}", effect(ordered, run.moment())).unwrap();
-    }
-    cell
-}
-
 #[test]
 fn every_state_meets_every_message() {
-    let mut table = String::new();
-    for (name, run) in states() {
-        let status: &str = run.state.as_ref().map_or("-", |state| state.status.into());
-        let now = run.state.as_ref().map(steps).unwrap_or_default();
-        writeln!(table, "\n== {name}: {status} [{now}]").unwrap();
-        for (said, message) in messages(&run) {
-            writeln!(table, "{said:<26} {}", cell(&run, message)).unwrap();
-        }
-    }
-    insta::assert_snapshot!(table.trim_start());
+    let words = table::Words { state: shown, effect, width: 26 };
+    let rows = states().into_iter().map(|(name, run)| {
+        let (messages, moment) = (messages(&run), run.moment());
+        table::Row { name, machine: run.machine, state: run.state, moment, messages }
+    });
+    insta::assert_snapshot!(table::of(&words, rows));
 }
 
 #[test]

@@ -6,27 +6,17 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Moment, Tripwire, listen};
+use super::{Moment, Tripwire};
 
 impl Tripwire {
     /// A wire to the gateway at `server`: its address from this end.
     pub async fn to_gateway(&self, server: SocketAddr) -> (String, AbortOnDropHandle<()>) {
-        let (address, listener) = listen().await;
-        let wire = self.clone();
-        let running = tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let wire = wire.clone();
-                tokio::spawn(async move {
-                    // An end that goes away ends the other, as one wire would.
-                    let _ = converse(&wire, near, server).await;
-                });
-            }
-        });
-        (format!("http://{address}"), AbortOnDropHandle::new(running))
+        let (address, running) = self.string(server, converse).await;
+        (format!("http://{address}"), running)
     }
 }
 
-async fn converse(wire: &Tripwire, mut near: TcpStream, server: SocketAddr) -> std::io::Result<()> {
+async fn converse(wire: Tripwire, mut near: TcpStream, server: SocketAddr) -> std::io::Result<()> {
     let mut far = TcpStream::connect(server).await?;
     loop {
         let asked = message(&mut near).await?;

@@ -10,10 +10,14 @@ mod gateway;
 mod postgres;
 
 use std::collections::BTreeSet;
+use std::io;
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use rustix::process::Signal;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::crash::service::signal;
 
@@ -74,6 +78,23 @@ impl Tripwire {
         self.sprung.notified().await;
     }
 
+    /// A wire to `server`, on which `converse` carries every connection; its address from this end.
+    async fn string<F: Future<Output = io::Result<()>> + Send + 'static>(
+        &self,
+        server: SocketAddr,
+        converse: impl Fn(Self, TcpStream, SocketAddr) -> F + Send + 'static,
+    ) -> (SocketAddr, AbortOnDropHandle<()>) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (address, wire) = (listener.local_addr().unwrap(), self.clone());
+        let running = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                // An end that goes away ends the other, as one wire would.
+                tokio::spawn(converse(wire.clone(), near, server));
+            }
+        });
+        (address, AbortOnDropHandle::new(running))
+    }
+
     /// Says that `steps` come by, together; whether they may go on. What may not is to be seen by nobody.
     fn meet(&self, steps: &[String], moment: Moment) -> bool {
         let mut standing = self.standing();
@@ -86,10 +107,4 @@ impl Tripwire {
         }
         !is_set
     }
-}
-
-/// Listens for a server; where it is, and who comes.
-async fn listen() -> (std::net::SocketAddr, tokio::net::TcpListener) {
-    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    (listener.local_addr().unwrap(), listener)
 }

@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::frames::{self, Frame, Reader};
-use super::{Moment, Tripwire, commit, listen};
+use super::{Moment, Tripwire, commit};
 
 const PARSE: u8 = b'P';
 const BIND: u8 = b'B';
@@ -31,18 +31,8 @@ impl Tripwire {
         let (place, name) = database.rsplit_once('/').unwrap();
         let (user, server) = place.rsplit_once('@').unwrap();
         let server: SocketAddr = server.parse().unwrap();
-        let (address, listener) = listen().await;
-        let wire = self.clone();
-        let running = tokio::spawn(async move {
-            while let Ok((near, _)) = listener.accept().await {
-                let wire = wire.clone();
-                tokio::spawn(async move {
-                    // An end that goes away ends the other, as one wire would.
-                    let _ = converse(&wire, near, server).await;
-                });
-            }
-        });
-        (format!("{user}@{address}/{name}?sslmode=disable"), AbortOnDropHandle::new(running))
+        let (address, running) = self.string(server, converse).await;
+        (format!("{user}@{address}/{name}?sslmode=disable"), running)
     }
 }
 
@@ -93,7 +83,7 @@ impl Session {
     }
 }
 
-async fn converse(wire: &Tripwire, mut near: TcpStream, server: SocketAddr) -> std::io::Result<()> {
+async fn converse(wire: Tripwire, mut near: TcpStream, server: SocketAddr) -> std::io::Result<()> {
     let mut far = TcpStream::connect(server).await?;
     far.set_nodelay(true)?;
     near.set_nodelay(true)?;
