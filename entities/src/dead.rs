@@ -23,6 +23,7 @@ pub struct Model {
     pub deaths: i64,
     /// How an activity waits for room, as JSON; null when there is nothing to say but its lane.
     pub turn: Option<String>,
+    pub schema: i64,
     /// Why it was set aside.
     pub reason: String,
     /// When it was set aside, in milliseconds.

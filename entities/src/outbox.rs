@@ -23,6 +23,7 @@ pub struct Model {
     pub deaths: i64,
     /// How an activity waits for room, as JSON; null when there is nothing to say but its lane.
     pub turn: Option<String>,
+    pub schema: i64,
     /// 1 while it waits for the birth of its target.
     pub parked: i64,
     /// 1 once its activity has noted that it begins to act.

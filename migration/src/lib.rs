@@ -20,6 +20,7 @@ mod m20261122_000010_users;
 mod m20261122_000011_ledger;
 mod m20261122_000012_refund_lists;
 mod m20261122_000013_traces;
+mod m20261123_000014_message_schemas;
 
 /// Every change, oldest first.
 pub struct Migrator;
@@ -41,6 +42,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000011_ledger::Migration),
             Box::new(m20261122_000012_refund_lists::Migration),
             Box::new(m20261122_000013_traces::Migration),
+            Box::new(m20261123_000014_message_schemas::Migration),
         ]
     }
 }

@@ -54,6 +54,9 @@ pub enum Message {
         concerns: Address,
         /// That actor's message as JSON, with the address of this input in it, so that the actor can answer.
         deliver: String,
+        /// The schema number of that message; 0 for those that were received before it was noted.
+        #[serde(default)]
+        schema: u32,
         /// Who said it.
         asked_by: String,
         /// What was said, as it came, when it says more than `deliver`.
@@ -75,6 +78,9 @@ pub enum Message {
         concerns: Address,
         /// That actor's message as JSON, with the address of this input in it.
         deliver: String,
+        /// The schema number of that message.
+        #[serde(default)]
+        schema: u32,
         /// The input that asks and wants to be told.
         input: Address,
     },
@@ -100,13 +106,15 @@ pub enum Effect {
         to: Address,
         /// That actor's message as JSON.
         message: String,
+        /// The schema number of that message.
+        schema: u32,
     },
 }
 
 impl From<Effect> for Order {
     fn from(effect: Effect) -> Self {
         match effect {
-            Effect::Tell { to, message } => Self::Tell { to, message },
+            Effect::Tell { to, message, schema } => Self::Tell { to, message, schema },
         }
     }
 }
@@ -120,12 +128,23 @@ pub fn address(id: InputId) -> Address {
     Address::new(InputMachine::KIND, &id.to_string())
 }
 
-/// The birth of the input `id` through which `asked_by` has the input `kept` passed on to `concerns`.
+/// The birth of an input through which `asked_by` tells `concerns`, an actor of the machine `M`, a message.
 #[must_use]
-pub fn pass_on_through(id: InputId, kept: InputId, (concerns, deliver): (Address, String), asked_by: &str) -> Message {
-    let pass_on = Message::PassOn { concerns, deliver, input: address(id) };
-    let deliver = json(&pass_on);
-    Message::Receive { concerns: address(kept), deliver, asked_by: asked_by.to_owned(), raw: None }
+pub fn receive<M: Machine>(concerns: Address, message: &M::Message, asked_by: &str) -> Message {
+    Message::Receive { concerns, deliver: json(message), schema: M::SCHEMA, asked_by: asked_by.to_owned(), raw: None }
+}
+
+/// The birth of the input `id` through which `asked_by` has the input `kept` pass `message`, of this schema number, on to
+/// `concerns`.
+#[must_use]
+pub fn pass_on_through(
+    id: InputId,
+    kept: InputId,
+    (concerns, deliver, schema): (Address, String, u32),
+    asked_by: &str,
+) -> Message {
+    let pass_on = Message::PassOn { concerns, deliver, schema, input: address(id) };
+    receive::<InputMachine>(address(kept), &pass_on, asked_by)
 }
 
 /// The machine of inputs.
@@ -146,8 +165,8 @@ impl Machine for InputMachine {
         moment: Moment,
     ) -> Result<Decision<State, Effect>, Broken> {
         match (state, message) {
-            (None, Message::Receive { concerns, deliver, asked_by, raw: _ }) => {
-                let tell = Effect::Tell { to: concerns.clone(), message: deliver };
+            (None, Message::Receive { concerns, deliver, schema, asked_by, raw: _ }) => {
+                let tell = Effect::Tell { to: concerns.clone(), message: deliver, schema };
                 let status = Status::Delivered;
                 let received_at = moment.now;
                 let born = State { status, concerns, asked_by, reason: None, received_at, answered_at: None };
@@ -192,7 +211,8 @@ fn tag(message: &Message) -> &'static str {
 }
 
 fn answer(input: Address) -> Effect {
-    Effect::Tell { to: input, message: json(&Message::Answered { refused: None }) }
+    let message = json(&Message::Answered { refused: None });
+    Effect::Tell { to: input, message, schema: InputMachine::SCHEMA }
 }
 
 fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Effect> {
@@ -203,8 +223,8 @@ fn decide(state: &State, message: Message, moment: Moment) -> Decision<State, Ef
         (Status::Delivered | Status::Answered, Message::PassOn { input, .. }) => {
             Decision::ignored().and([answer(input)])
         }
-        (Status::Parked, Message::PassOn { concerns, deliver, input }) => {
-            let tell = Effect::Tell { to: concerns.clone(), message: deliver };
+        (Status::Parked, Message::PassOn { concerns, deliver, schema, input }) => {
+            let tell = Effect::Tell { to: concerns.clone(), message: deliver, schema };
             let state = State { status: Status::Delivered, concerns, reason: None, ..state.clone() };
             Decision::applied(state, vec![tell, answer(input)])
         }

@@ -11,7 +11,7 @@ const NOW: Timestamp = Timestamp(1_000_000);
 
 fn receive() -> Message {
     let (concerns, deliver) = (Address::new("task", "order-1"), r#"{"cancel":{}}"#.to_owned());
-    Message::Receive { concerns, deliver, asked_by: "key_1".to_owned(), raw: None }
+    Message::Receive { concerns, deliver, schema: 1, asked_by: "key_1".to_owned(), raw: None }
 }
 
 fn keep() -> Message {
@@ -22,6 +22,7 @@ fn pass_on() -> Message {
     Message::PassOn {
         concerns: Address::new("payment", "pay_1"),
         deliver: r#"{"told":{}}"#.to_owned(),
+        schema: 2,
         input: Address::new("input", "in_9"),
     }
 }
@@ -94,7 +95,7 @@ fn cell(state: Option<&State>, message: Message) -> String {
     if let Some(state) = &decision.state {
         write!(cell, " -> {}", shown(state)).unwrap();
     }
-    for Effect::Tell { to, message } in &decision.effects {
+    for Effect::Tell { to, message, .. } in &decision.effects {
         write!(cell, "; tell {to} {message}").unwrap();
     }
     cell
@@ -151,14 +152,16 @@ fn durable_names_are_as_written_down() {
     assert_eq!(
         texts,
         [
-            r#"{"receive":{"concerns":"task/order-1","deliver":"{\"cancel\":{}}","asked_by":"key_1"}}"#,
+            r#"{"receive":{"concerns":"task/order-1","deliver":"{\"cancel\":{}}","schema":1,"asked_by":"key_1"}}"#,
             r#"{"answered":{}}"#,
             r#"{"answered":{"refused":"It has completed already."}}"#,
             r#"{"park":{"reason":"Nobody takes it."}}"#,
             r#"{"keep":{"raw":"{}","asked_by":"stripe","reason":"Nobody knows it."}}"#,
-            r#"{"pass_on":{"concerns":"payment/pay_1","deliver":"{\"told\":{}}","input":"input/in_9"}}"#,
+            r#"{"pass_on":{"concerns":"payment/pay_1","deliver":"{\"told\":{}}","schema":2,"input":"input/in_9"}}"#,
         ]
     );
+    let before_schemas = r#"{"receive":{"concerns":"task/order-1","deliver":"{}","asked_by":"key_1"}}"#;
+    assert!(matches!(serde_json::from_str(before_schemas).unwrap(), Message::Receive { schema: 0, .. }));
     let state = after([receive(), refused()]).unwrap();
     assert_eq!(
         serde_json::to_string(&state).unwrap(),

@@ -192,6 +192,8 @@ pub enum Order {
         to: Address,
         /// The receiver's `Message`, as JSON.
         message: String,
+        /// The receiver's [`Machine::SCHEMA`] as this release has it; 0 when it was not noted.
+        schema: u32,
     },
     /// Run an activity; its end comes back as [`Report`] under this effect's id.
     Start {
@@ -219,6 +221,14 @@ pub enum Order {
         /// Which one.
         effect: EffectNo,
     },
+}
+
+impl Order {
+    /// Deliver `message` to `to`, an actor of the machine `M`.
+    #[must_use]
+    pub fn tell<M: Machine>(to: Address, message: &M::Message) -> Self {
+        Self::Tell { to, message: json(message), schema: M::SCHEMA }
+    }
 }
 
 /// The JSON text of what an order carries: a message, a call, a row.

@@ -282,6 +282,7 @@ impl Engine {
             lane: DECIDE.into(),
             due: now,
             body: birth.body.as_str().into(),
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,

@@ -88,7 +88,7 @@ pub fn fold(kind: &dyn Kind, actor: &Address, before: &Snapshot, messages: &[Env
             verdict: step.verdict,
             now,
         });
-        carry_out(actor, moment, step.orders, &mut posts, &mut settled);
+        carry_out(kind, actor, moment, step.orders, &mut posts, &mut settled);
         after = Snapshot { version: moment.version, state: step.state.or(after.state) };
     }
     let is_final = after.state.as_ref().is_some_and(|state| kind.is_final(state));
@@ -122,6 +122,7 @@ fn step(kind: &dyn Kind, state: Option<&State>, envelope: &Envelope, moment: Mom
 
 /// Turns orders into outbox rows; an order that cancels one of this same fold leaves neither behind.
 fn carry_out(
+    kind: &dyn Kind,
     actor: &Address,
     moment: Moment,
     orders: Vec<Order>,
@@ -130,9 +131,12 @@ fn carry_out(
 ) {
     for (index, order) in orders.into_iter().enumerate() {
         let number = EffectNo { version: moment.version, index: u32::try_from(index).unwrap_or(u32::MAX) };
-        let mut turn = None;
+        let (mut turn, mut schema) = (None, kind.schema());
         let (to, lane, due, body): (_, Arc<str>, _, _) = match order {
-            Order::Tell { to, message } => (to, DECIDE.into(), moment.now, message),
+            Order::Tell { to, message, schema: of_receiver } => {
+                schema = of_receiver;
+                (to, DECIDE.into(), moment.now, message)
+            }
             Order::Start { lane, input, turn: None } => (actor.clone(), lane.into(), moment.now, input),
             Order::Start { lane, input, turn: Some(waits) } => {
                 turn = Some(serde_json::to_string(&waits).expect("a turn is plain data").into());
@@ -157,6 +161,7 @@ fn carry_out(
             lane,
             due,
             body: body.into(),
+            schema,
             deaths: 0,
             turn,
             recovered: false,
@@ -308,6 +313,7 @@ mod tests {
             lane: DECIDE.into(),
             due: Timestamp(0),
             body: if body.starts_with('{') { body.into() } else { format!("\"{body}\"").into() },
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,

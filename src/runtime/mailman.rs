@@ -220,6 +220,7 @@ mod tests {
             lane: DECIDE.into(),
             due: Timestamp(0),
             body: "0".into(),
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,

@@ -328,11 +328,12 @@ async fn a_second_server_on_the_same_postgresql_is_refused_until_the_first_is_go
     let first = Serving::start(home.path(), &database);
     assert_refused(other.path(), &database);
 
-    // Its connections have ended before the lock is looked for: what is found then has been taken again.
     let administrator = Database::connect(&database).await.unwrap();
+    let before = lock_holder(&administrator).await;
     postgres::end_connections(&administrator).await;
+    // Until its old connection has ended, that one is still seen to hold it.
     let started = Instant::now();
-    while !is_locked(&administrator).await {
+    while matches!(lock_holder(&administrator).await, holder if holder.is_none() || holder == before) {
         assert!(started.elapsed() < Duration::from_secs(20), "the lock was not taken again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
@@ -341,9 +342,11 @@ async fn a_second_server_on_the_same_postgresql_is_refused_until_the_first_is_go
     drop(Serving::start(other.path(), &database));
 }
 
-async fn is_locked(administrator: &DatabaseConnection) -> bool {
-    let sql = "SELECT 1 FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+/// The process of the connection that has the lock of the database.
+async fn lock_holder(administrator: &DatabaseConnection) -> Option<i32> {
+    let sql = "SELECT pid FROM pg_locks JOIN pg_database ON pg_database.oid = database \
                WHERE locktype = 'advisory' AND granted AND datname = current_database()";
     let statement = sea_orm::Statement::from_string(sea_orm::DbBackend::Postgres, sql);
-    !administrator.query_all_raw(statement).await.unwrap().is_empty()
+    let row = administrator.query_one_raw(statement).await.unwrap()?;
+    Some(row.try_get_by_index(0).unwrap())
 }

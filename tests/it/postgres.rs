@@ -39,9 +39,9 @@ async fn made_on(server: &str, how: &str) -> String {
     format!("{base}/{name}")
 }
 
-/// Ends every other connection to the database, as an administrator would, and waits until they have ended.
+/// Ends every other connection to the database, as an administrator would.
 pub async fn end_connections(connection: &DatabaseConnection) {
-    let sql = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity \
+    let sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
                WHERE datname = current_database() AND pid <> pg_backend_pid()";
     connection.execute_unprepared(sql).await.unwrap();
 }

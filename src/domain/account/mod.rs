@@ -286,9 +286,11 @@ impl From<Effect> for Order {
         match effect {
             Effect::Post(posting) => Self::Record { row: json(&posting) },
             Effect::TellPayment(payment, message) => {
-                Self::Tell { to: payment::address(payment), message: json(&message) }
+                Self::tell::<payment::PaymentMachine>(payment::address(payment), &message)
             }
-            Effect::TellRefund(refund, message) => Self::Tell { to: refund::address(refund), message: json(&message) },
+            Effect::TellRefund(refund, message) => {
+                Self::tell::<refund::RefundMachine>(refund::address(refund), &message)
+            }
         }
     }
 }

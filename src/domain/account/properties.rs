@@ -208,7 +208,7 @@ impl World {
             let number = moment.effect(index);
             let id = |number: EffectNo| format!("{}:{}:{}", mail.to, number.version, number.index);
             match effect.into() {
-                Order::Tell { to, message } => self.mail.push(Mail { id: id(number), to, body: message }),
+                Order::Tell { to, message, .. } => self.mail.push(Mail { id: id(number), to, body: message }),
                 Order::Timer { message, .. } => {
                     self.mail.push(Mail { id: id(number), to: mail.to.clone(), body: message });
                 }

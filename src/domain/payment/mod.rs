@@ -565,22 +565,22 @@ impl From<Effect> for Order {
             Effect::Arm { due, timer } => Self::Timer { due, message: json(&Message::Due { timer }) },
             Effect::Disarm(effect) => Self::Cancel { effect },
             Effect::Execute(create) => {
-                Self::Tell { to: task::address(&create.id), message: json(&task::Message::Create(create)) }
+                Self::tell::<task::TaskMachine>(task::address(&create.id), &task::Message::Create(create))
             }
             Effect::StopExecution { task, reason } => {
-                Self::Tell { to: task::address(&task), message: json(&task::Message::Cancel { reason, input: None }) }
+                Self::tell::<task::TaskMachine>(task::address(&task), &task::Message::Cancel { reason, input: None })
             }
             Effect::GiveBack(request) => {
-                Self::Tell { to: refund::address(request.id), message: json(&refund::Message::Request(request)) }
+                Self::tell::<refund::RefundMachine>(refund::address(request.id), &refund::Message::Request(request))
             }
             Effect::TellRefund { refund, message } => {
-                Self::Tell { to: refund::address(refund), message: json(&message) }
+                Self::tell::<refund::RefundMachine>(refund::address(refund), &message)
             }
             Effect::TellAccount { receiver, message } => {
-                Self::Tell { to: account::address(&receiver), message: json(&message) }
+                Self::tell::<account::AccountMachine>(account::address(&receiver), &message)
             }
             Effect::Answer { input, refused } => {
-                Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
+                Self::tell::<input::InputMachine>(input, &input::Message::Answered { refused })
             }
         }
     }
@@ -649,8 +649,7 @@ pub fn told_through(id: InputId, payment: PaymentId, gateway: &str, news: News) 
 pub const LOOK_EVERY_MS: i64 = 2_000;
 
 fn through(id: InputId, payment: PaymentId, by: &str, message: impl FnOnce(Address) -> Message) -> input::Message {
-    let deliver = json(&message(input::address(id)));
-    input::Message::Receive { concerns: address(payment), deliver, asked_by: by.to_owned(), raw: None }
+    input::receive::<PaymentMachine>(address(payment), &message(input::address(id)), by)
 }
 
 /// The machine of payments.

@@ -374,13 +374,13 @@ impl From<Effect> for Order {
             Effect::Arm { due, timer } => Self::Timer { due, message: json(&Message::Due { timer }) },
             Effect::Disarm(effect) => Self::Cancel { effect },
             Effect::TellPayment { payment, message } => {
-                Self::Tell { to: payment::address(payment), message: json(&message) }
+                Self::tell::<payment::PaymentMachine>(payment::address(payment), &message)
             }
             Effect::TellAccount { receiver, message } => {
-                Self::Tell { to: account::address(&receiver), message: json(&message) }
+                Self::tell::<account::AccountMachine>(account::address(&receiver), &message)
             }
             Effect::Answer { input, refused } => {
-                Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
+                Self::tell::<input::InputMachine>(input, &input::Message::Answered { refused })
             }
         }
     }
@@ -416,8 +416,7 @@ pub fn not_paid_through(id: InputId, refund: RefundId, asked_by: &str, reason: S
 }
 
 fn through(id: InputId, refund: RefundId, by: &str, message: impl FnOnce(Address) -> Message) -> input::Message {
-    let deliver = json(&message(input::address(id)));
-    input::Message::Receive { concerns: address(refund), deliver, asked_by: by.to_owned(), raw: None }
+    input::receive::<RefundMachine>(address(refund), &message(input::address(id)), by)
 }
 
 /// The machine of refunds.

@@ -296,7 +296,7 @@ impl From<Effect> for Order {
             Effect::Arm { due, timer } => Self::Timer { due, message: json(&Message::Due { timer }) },
             Effect::Disarm(effect) => Self::Cancel { effect },
             Effect::TellRefund { refund, message } => {
-                Self::Tell { to: refund::address(refund), message: json(&message) }
+                Self::tell::<refund::RefundMachine>(refund::address(refund), &message)
             }
         }
     }

@@ -322,10 +322,10 @@ impl From<Effect> for Order {
             Effect::ArmJob { due, step, timer } => Self::Timer { due, message: json(&Message::JobDue { step, timer }) },
             Effect::Stop(effect) | Effect::Disarm(effect) => Self::Cancel { effect },
             Effect::TellPayment { payment, end } => {
-                Self::Tell { to: payment::address(payment), message: json(&payment::Message::TaskEnded { end }) }
+                Self::tell::<payment::PaymentMachine>(payment::address(payment), &payment::Message::TaskEnded { end })
             }
             Effect::Answer { input, refused } => {
-                Self::Tell { to: input, message: json(&input::Message::Answered { refused }) }
+                Self::tell::<input::InputMachine>(input, &input::Message::Answered { refused })
             }
         }
     }
@@ -341,12 +341,7 @@ pub fn address(id: &TaskId) -> Address {
 #[must_use]
 pub fn cancel_through(id: InputId, task: &TaskId, reason: impl Into<String>, asked_by: &str) -> input::Message {
     let cancel = Message::Cancel { reason: reason.into(), input: Some(input::address(id)) };
-    input::Message::Receive {
-        concerns: address(task),
-        deliver: json(&cancel),
-        asked_by: asked_by.to_owned(),
-        raw: None,
-    }
+    input::receive::<TaskMachine>(address(task), &cancel, asked_by)
 }
 
 /// The birth of the input `id` through which `provider` says that the job `job` of an attempt wants to be looked at.
@@ -359,8 +354,7 @@ pub fn call_through(
     provider: &str,
 ) -> input::Message {
     let call = Message::ProviderCalled { step: step.to_owned(), attempt, id: job, input: input::address(id) };
-    let asked_by = format!("provider:{provider}");
-    input::Message::Receive { concerns: address(task), deliver: json(&call), asked_by, raw: None }
+    input::receive::<TaskMachine>(address(task), &call, &format!("provider:{provider}"))
 }
 
 /// The machine of tasks.

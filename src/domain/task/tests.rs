@@ -460,7 +460,7 @@ fn a_failed_task_stops_what_runs_and_disarms_what_rests() {
 #[test]
 fn a_cancel_through_an_input_is_answered_to_it() {
     let id = InputId::new(uuid::Uuid::from_u128(7));
-    let input::Message::Receive { concerns, deliver, asked_by, raw: None } =
+    let input::Message::Receive { concerns, deliver, asked_by, .. } =
         cancel_through(id, &TaskId::parse("order-1").unwrap(), "Changed my mind.", "key_1")
     else {
         panic!()
@@ -469,7 +469,7 @@ fn a_cancel_through_an_input_is_answered_to_it() {
     let mut run = Run::born();
     let decision = run.say(serde_json::from_str(&deliver).unwrap());
     let orders: Vec<Order> = decision.effects.into_iter().map(Into::into).collect();
-    let answer = Order::Tell { to: input::address(id), message: r#"{"answered":{}}"#.into() };
+    let answer = Order::Tell { to: input::address(id), message: r#"{"answered":{}}"#.into(), schema: 1 };
     assert_eq!(orders, [Order::Cancel { effect: EffectNo { version: 1, index: 0 } }, answer]);
     assert_eq!(run.state().failure.as_ref().unwrap().code, CANCELLED);
 }

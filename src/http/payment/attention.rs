@@ -95,9 +95,9 @@ pub(in crate::http) async fn replay(
         Meaning::Nobody(reason) => return Err(Error::Conflict(reason)),
         Meaning::Nothing => return Err(Error::Conflict("nothing follows from this event any more".into())),
     };
-    let Message::Receive { concerns, deliver, .. } = told else { return Err(none()) };
+    let Message::Receive { concerns, deliver, schema, .. } = told else { return Err(none()) };
     let id = InputId::new((state.fresh)());
-    let wish = input::pass_on_through(id, kept, (concerns, deliver), caller.owner());
+    let wish = input::pass_on_through(id, kept, (concerns, deliver, schema), caller.owner());
     asking::ask(&state, &door, id, &wish, LIMIT).await?;
     Ok(Reply::of_parts(actix_web::http::StatusCode::OK, "The event was passed on".to_owned(), None).no_store())
 }

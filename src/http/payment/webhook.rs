@@ -124,8 +124,8 @@ pub(super) async fn receive(state: &State, door: &Door, event: &Event, raw: &str
 
 fn with_raw(message: input::Message, raw: String) -> input::Message {
     match message {
-        input::Message::Receive { concerns, deliver, asked_by, .. } => {
-            input::Message::Receive { concerns, deliver, asked_by, raw: Some(raw) }
+        input::Message::Receive { concerns, deliver, schema, asked_by, .. } => {
+            input::Message::Receive { concerns, deliver, schema, asked_by, raw: Some(raw) }
         }
         other => other,
     }

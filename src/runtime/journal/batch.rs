@@ -33,6 +33,7 @@ const POSTS: Shape<'static> = &[
     ("lane", Holds::Text),
     ("due", Holds::Integer),
     ("body", Holds::Text),
+    ("schema", Holds::Integer),
     ("deaths", Holds::Integer),
     ("turn", Holds::MaybeText),
     ("created_at", Holds::Integer),
@@ -81,10 +82,10 @@ static SETTLE: Wording = Wording::fixed(
     "DELETE FROM outbox WHERE id = ?1",
 );
 static POST: Wording = Wording::fixed(
-    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, turn, created_at) \
-     SELECT id, target, partition, lane, due, body, deaths, turn, created_at FROM {posts} AS v",
-    "INSERT INTO outbox (id, target, partition, lane, due, body, deaths, turn, created_at) \
-     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    "INSERT INTO outbox (id, target, partition, lane, due, body, schema, deaths, turn, created_at) \
+     SELECT id, target, partition, lane, due, body, schema, deaths, turn, created_at FROM {posts} AS v",
+    "INSERT INTO outbox (id, target, partition, lane, due, body, schema, deaths, turn, created_at) \
+     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 );
 /// Few rows are parked, if any, and many are born: the comparison starts the search in the index of the parked, and
 /// the expression keeps it from looking there for each that is born.
@@ -412,6 +413,7 @@ fn effects<'a>(script: &mut Script<'a>, units: &[&'a Unit], partitions: u32) {
                 Datum::Text(&post.lane),
                 Datum::Integer(post.due.0),
                 Datum::Text(&post.body),
+                Datum::Integer(post.schema.into()),
                 Datum::Integer(post.deaths.into()),
                 post.turn.as_deref().into(),
                 Datum::Integer(decided),

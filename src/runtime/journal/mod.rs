@@ -96,6 +96,9 @@ pub struct Envelope {
     pub due: Timestamp,
     /// The message, or the activity's input, as JSON.
     pub body: Arc<str>,
+    /// The schema number of the body: the receiver's, for an activity that of the kind that ordered it; 0 when it was not
+    /// noted.
+    pub schema: u32,
     /// How often the process died while this message was the only suspect.
     pub deaths: u32,
     /// How an activity waits for room, as JSON, when there is more to say than its lane.

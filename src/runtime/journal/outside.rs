@@ -63,6 +63,7 @@ impl Journal {
                 due: row.due,
                 body: row.body,
                 deaths: row.deaths,
+                schema: row.schema,
                 turn: row.turn,
                 reason: reason.replace('\0', "\u{fffd}"),
                 died_at: now.0,
@@ -121,6 +122,7 @@ impl Journal {
                     due: row.due,
                     body: row.body,
                     deaths: 0,
+                    schema: row.schema,
                     turn: row.turn,
                     parked: 0,
                     // Nothing is remembered of it: its activity may have acted.

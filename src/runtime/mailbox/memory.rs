@@ -285,6 +285,7 @@ mod tests {
             lane: lane.into(),
             due: Timestamp(at),
             body: "0".into(),
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,

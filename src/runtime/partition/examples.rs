@@ -22,6 +22,7 @@ fn envelope(id: &str, lane: &str) -> Envelope {
         lane: lane.into(),
         due: Timestamp(0),
         body: "0".into(),
+        schema: 1,
         deaths: 0,
         turn: None,
         recovered: false,

@@ -168,6 +168,7 @@ mod tests {
             lane: lane.into(),
             due: Timestamp(0),
             body: "0".into(),
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,

@@ -49,7 +49,7 @@ impl Trouble {
 pub const LANE: &str = "clear";
 
 fn tell(to: &Address, message: &impl Serialize) -> Order {
-    Order::Tell { to: to.clone(), message: text(message) }
+    Order::Tell { to: to.clone(), message: text(message), schema: 1 }
 }
 
 fn timer(moment: Moment, ms: i64, message: &impl Serialize) -> Order {

@@ -415,6 +415,7 @@ impl World {
             lane: DECIDE.into(),
             due: self.now,
             body: body.into(),
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,

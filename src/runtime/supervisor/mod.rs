@@ -202,6 +202,12 @@ impl Supervisor {
         if let Event::Committed { outcome: Outcome::Fenced, .. } = &event {
             self.reached(Milestone::Fenced);
         }
+        let event = match event {
+            Event::Delivered { lane, envelopes, drained } => {
+                Event::Delivered { lane, envelopes: self.legible(envelopes), drained }
+            }
+            other => other,
+        };
         let commands = self.core.on_event(event, self.shared.now());
         let mut loads = Vec::new();
         for command in commands {
@@ -270,6 +276,21 @@ impl Supervisor {
             tracing::error!(self.partition, %gone, "a partition's supervisor ends");
             ctx.stop();
         }
+    }
+
+    /// Those of `envelopes` that this release can read. The others stay in the outbox, for the next owner to find.
+    fn legible(&self, mut envelopes: Vec<Envelope>) -> Vec<Envelope> {
+        envelopes.retain(|envelope| {
+            let known = self.shared.kinds.get(envelope.to.kind()).map_or(0, |kind| kind.schema());
+            let is_newer = envelope.schema > known;
+            if is_newer {
+                let (id, schema) = (envelope.id.as_str(), envelope.schema);
+                tracing::warn!(id, actor = %envelope.to, schema, "a message waits for a newer release of this service");
+                self.reached(Milestone::Newer);
+            }
+            !is_newer
+        });
+        envelopes
     }
 
     fn reached(&self, milestone: Milestone) {
@@ -375,6 +396,7 @@ impl Actor for Supervisor {
             }
         }));
         let suspects = std::mem::take(&mut self.suspects);
+        let suspects = self.legible(suspects);
         self.happened(Event::Opened { suspects }, ctx);
     }
 }

@@ -1,5 +1,6 @@
 //! The engine as a whole, with real stores and without HTTP.
 
+mod newer;
 mod poison;
 mod reviving;
 mod running;

@@ -42,6 +42,10 @@ impl Place {
         Self { url: format!("sqlite://{}", directory.join("mixvideo.db").display()), directory, _removed: None }
     }
 
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
     pub fn directory(&self) -> &Path {
         &self.directory
     }
@@ -118,6 +122,11 @@ impl Node {
     /// A node whose tasks follow these definitions.
     pub async fn of_tasks(place: &Place, library: &Arc<Library>, activities: Arc<dyn Activities>) -> Self {
         Self::start_with(place, tables::kinds(library), activities, Limits::default(), Arc::new(SystemClock)).await
+    }
+
+    /// A node of these kinds.
+    pub async fn of(place: &Place, kinds: Vec<Arc<dyn Kind>>, activities: Arc<dyn Activities>) -> Self {
+        Self::start_with(place, kinds, activities, Limits::default(), Arc::new(SystemClock)).await
     }
 
     /// A node of toys.

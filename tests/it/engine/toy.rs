@@ -66,7 +66,7 @@ impl From<Effect> for Order {
     fn from(effect: Effect) -> Self {
         let json = |message: &Message| serde_json::to_string(message).unwrap();
         match effect {
-            Effect::Tell(to, message) => Self::Tell { to, message: json(&message) },
+            Effect::Tell(to, message) => Self::tell::<Toy>(to, &message),
             Effect::Later(due, message) => Self::Timer { due, message: json(&message) },
             Effect::Start(input, turn) => Self::Start { lane: "media", input, turn },
             Effect::Stop(effect) => Self::Cancel { effect },

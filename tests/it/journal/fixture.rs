@@ -211,6 +211,7 @@ pub fn post(unit: &Unit, index: u32, to: &Address, due: i64) -> Envelope {
         lane: DECIDE.into(),
         due: Timestamp(due),
         body: "{}".into(),
+        schema: 3,
         deaths: 0,
         // Every second one says how it waits, so that whatever moves a row is seen to take that along.
         turn: (index % 2 == 1).then(|| "{\"group\":\"crew\"}".into()),

@@ -27,6 +27,7 @@ fn due(id: &str, lane: &str, at: Timestamp) -> Envelope {
         lane: lane.into(),
         due: at,
         body: format!("{{\"say\":\"{id}\"}}").into(),
+        schema: 3,
         deaths: 1,
         turn: Some("{\"group\":\"a\"}".into()),
         recovered: true,

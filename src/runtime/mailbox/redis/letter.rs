@@ -17,6 +17,8 @@ struct Head<'a> {
     to: Address,
     #[serde(rename = "d")]
     due: i64,
+    #[serde(rename = "s", default)]
+    schema: u32,
     #[serde(rename = "n", default, skip_serializing_if = "is_zero")]
     deaths: u32,
     #[serde(rename = "t", default, skip_serializing_if = "Option::is_none")]
@@ -41,6 +43,7 @@ pub fn write(envelope: &Envelope) -> Result<Vec<u8>, serde_json::Error> {
         id: envelope.id.as_str().into(),
         to: envelope.to.clone(),
         due: envelope.due.0,
+        schema: envelope.schema,
         deaths: envelope.deaths,
         turn: envelope.turn.clone(),
         recovered: envelope.recovered,
@@ -63,6 +66,7 @@ pub fn read(letter: &[u8], lane: &Arc<str>) -> Result<Envelope, Unreadable> {
         lane: lane.clone(),
         due: Timestamp(head.due),
         body: body.into(),
+        schema: head.schema,
         deaths: head.deaths,
         turn: head.turn,
         recovered: head.recovered,
@@ -82,11 +86,13 @@ mod tests {
             lane: lane.clone(),
             due: Timestamp(1_700_000_000_123),
             body: "{\"a\":\"two\\nlines\"}\n{}".into(),
+            schema: 1,
             deaths: 0,
             turn: None,
             recovered: false,
         };
-        let full = Envelope { deaths: 2, turn: Some("{\"group\":\"x\"}".into()), recovered: true, ..bare.clone() };
+        let full =
+            Envelope { schema: 3, deaths: 2, turn: Some("{\"group\":\"x\"}".into()), recovered: true, ..bare.clone() };
         for envelope in [bare, full] {
             assert_eq!(read(&write(&envelope).unwrap(), &lane).unwrap(), envelope);
         }
